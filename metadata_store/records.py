@@ -20,7 +20,8 @@ from typing import Any, TypeVar
 Choice = str | int | float | bool
 Value = TypeVar("Value")
 
-FLOAT32_MAX = 3.4028234e38
+FLOAT32_MAX = float.fromhex("0x1.fffffep127")
+INT32_MAX = 2**31 - 1
 TABLE_KIND = "table"
 """Kind of a task known only by its trials: there is no data to load."""
 
@@ -33,7 +34,7 @@ class TrialState(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Task:
     """A dataset with a goal.
 
@@ -60,6 +61,7 @@ class Task:
     def __post_init__(self) -> None:
         if not self.name or not self.kind:
             raise ValueError(f"a task needs a name and a kind, got {self.name!r} and {self.kind!r}")
+        _require_storable(self.name, self.kind, self.data)
         if self.n_samples < 0:
             raise ValueError(f"n_samples must not be negative, got {self.n_samples}")
         if self.n_classes is not None and self.n_classes < 2:
@@ -81,6 +83,16 @@ class Task:
             self.input_shape,
             self.dcn,
             dict(self.features),
+        )
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Task):
+            return NotImplemented
+        return (
+            (self.name, self.kind, self.data) == (other.name, other.kind, other.data)
+            and (self.n_samples, self.n_classes) == (other.n_samples, other.n_classes)
+            and (self.input_shape, self.dcn) == (other.input_shape, other.dcn)
+            and _same_numbers(self.features, other.features)
         )
 
     def __hash__(self) -> int:
@@ -113,6 +125,7 @@ class Architecture:
     def __post_init__(self) -> None:
         if not self.space:
             raise ValueError("an architecture needs the name of its space")
+        _require_storable(self.space)
         for name, choice in self.choices.items():
             if not isinstance(choice, str | int | float | bool):
                 raise ValueError(
@@ -122,10 +135,9 @@ class Architecture:
                 raise ValueError(f"choice {name!r} must be finite, got {choice!r}")
         choices = _frozen(self.choices)
         text = json.dumps(dict(choices), sort_keys=True)
-        digest = hashlib.blake2b(f"{self.space}\n{text}".encode(), digest_size=16).hexdigest()
         object.__setattr__(self, "choices", choices)
         object.__setattr__(self, "json", text)
-        object.__setattr__(self, "key", digest)
+        object.__setattr__(self, "key", architecture_key(self.space, text))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Architecture):
@@ -145,7 +157,10 @@ class Architecture:
         Raises:
             ValueError: the text is no JSON object of strings, numbers and booleans.
         """
-        choices = json.loads(text)
+        try:
+            choices = json.loads(text)
+        except RecursionError:
+            raise ValueError(f"choices are nested too deep, got {text[:80]!r}") from None
         if not isinstance(choices, dict):
             raise ValueError(f"choices must be a JSON object, got {text[:80]!r}")
         return cls(space, choices)
@@ -173,6 +188,9 @@ class LearningCurve:
             )
         if any(a >= b for a, b in zip((0, *self.epochs), self.epochs, strict=False)):
             raise ValueError(f"epochs must increase from 1, got {self.epochs[:10]}")
+        if self.epochs and self.epochs[-1] > INT32_MAX:
+            raise ValueError(f"an epoch fits in 32 bits, got {self.epochs[-1]}")
+        _require_storable(self.metric)
         object.__setattr__(self, "epochs", tuple(int(epoch) for epoch in self.epochs))
         object.__setattr__(self, "values", tuple(_float32(value) for value in self.values))
 
@@ -228,11 +246,15 @@ class Trial:
             raise ValueError(
                 f"a trial needs a task and a source, got {self.task!r} and {self.source!r}"
             )
+        _require_storable(self.task, self.source)
         object.__setattr__(self, "state", TrialState(self.state))
         if len(self.curve) == 0 and self.state is not TrialState.FAILED:
             raise ValueError(f"only a failed trial may have an empty curve, got {self.state}")
-        if not -(2**31) <= self.seed < 2**31:
+        if not -INT32_MAX - 1 <= self.seed <= INT32_MAX:
             raise ValueError(f"a seed fits in 32 bits, got {self.seed}")
+        for name, value in self.extras.items():
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise ValueError(f"extra {name!r} must be an int or a float, got {value!r}")
         object.__setattr__(self, "extras", _frozen(self.extras))
 
     def __eq__(self, other: object) -> bool:
@@ -243,8 +265,7 @@ class Trial:
             and self.state is other.state
             and self.curve == other.curve
             and _same(self.seconds, other.seconds)
-            and self.extras.keys() == other.extras.keys()
-            and all(_same(value, other.extras[name]) for name, value in self.extras.items())
+            and _same_numbers(self.extras, other.extras)
         )
 
     def __hash__(self) -> int:
@@ -273,6 +294,24 @@ class Trial:
         return self.curve.best if self.state is TrialState.COMPLETED else None
 
 
+def architecture_key(space: str, text: str) -> str:
+    """Digest of a space's name and of the canonical text of choices in it."""
+    return hashlib.blake2b(f"{space}\n{text}".encode(), digest_size=16).hexdigest()
+
+
+def is_storable(name: str) -> bool:
+    """Whether every store can hold the name: it has no NUL and no lone surrogate."""
+    if "\0" in name:
+        return False
+    return name.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
+def _require_storable(*names: str) -> None:
+    for name in names:
+        if not is_storable(name):
+            raise ValueError(f"a name may hold no NUL and no lone surrogate, got {name!r}")
+
+
 def _frozen(mapping: Mapping[str, Value]) -> Mapping[str, Value]:
     return MappingProxyType({key: mapping[key] for key in sorted(mapping)})
 
@@ -286,3 +325,7 @@ def _float32(value: float) -> float:
 
 def _same(a: float, b: float) -> bool:
     return a == b or (a != a and b != b)
+
+
+def _same_numbers(a: Mapping[str, float], b: Mapping[str, float]) -> bool:
+    return a.keys() == b.keys() and all(_same(value, b[name]) for name, value in a.items())

@@ -1,14 +1,22 @@
-"""The metadata store: what every implementation of it promises."""
+"""The metadata store: what every implementation of it promises, and how to open one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
-from metadata_store.batch import Trials
-from metadata_store.records import Task, Trial
+from metadata_store.errors import UnreadableStore
+from metadata_store.records import TABLE_KIND, Task, Trial
+
+if TYPE_CHECKING:
+    from metadata_store.batch import Trials
+
+STORE_VARIABLE = "METANAS_STORE"
+"""Environment variable with the URL of the user's store."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +36,19 @@ class StoreInfo:
     curves: int
     spaces: dict[str, int]
     revision: str
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a new store starts with."""
+
+    tasks: Iterable[Task]
+    batches: Iterable[Trials]
+
+
+def nothing() -> Contents:
+    """A new store starts empty."""
+    return Contents((), ())
 
 
 class MetadataStore(Protocol):
@@ -69,6 +90,10 @@ class MetadataStore(Protocol):
         """
         ...
 
+    def add_batches(self, batches: Iterable[Trials]) -> int:
+        """`add_trials` of batch after batch, all in one transaction, one in memory at a time."""
+        ...
+
     def trials(self, *, task: str | None = None, space: str | None = None) -> Iterator[Trial]:
         """Trials in the order they came, of one task or space if named."""
         ...
@@ -93,3 +118,64 @@ class MetadataStore(Protocol):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None: ...
+
+
+def completes(task: Task, known: Task) -> bool:
+    """Whether `task` brings the data of one so far known as a table."""
+    return known.kind == TABLE_KIND and task.kind != TABLE_KIND
+
+
+def open_store(url: str) -> MetadataStore:
+    """The store at a URL, made on first use and brought to this version's schema.
+
+    Args:
+        url: ``memory://``, ``sqlite:///path`` or ``postgresql://user@host/database``.
+
+    Raises:
+        UnreadableStore: it cannot be opened as a store; it is left as it is.
+    """
+    return _open(url, nothing)
+
+
+def open_user_store(url: str | None = None, *, reference: bool = True) -> MetadataStore:
+    """The user's store: as `open_store`, but one that did not exist starts filled.
+
+    Args:
+        url: by default that of $METANAS_STORE, else an SQLite file in the
+            platform's folder for user data.
+        reference: whether a new store starts with the reference trials. It is
+            made and filled in one transaction.
+
+    Raises:
+        UnreadableStore: it cannot be opened as a store; it is left as it is.
+    """
+    from metadata_store.reference import reference_contents
+
+    url = url or os.environ.get(STORE_VARIABLE) or _own_url()
+    return _open(url, reference_contents if reference else nothing)
+
+
+def _open(url: str, initial: Callable[[], Contents]) -> MetadataStore:
+    if url == "memory://":
+        from metadata_store.memory import MemoryStore
+
+        store = MemoryStore()
+        contents = initial()
+        for task in contents.tasks:
+            store.add_task(task)
+        store.add_batches(contents.batches)
+        return store
+    from metadata_store.sql import SqlStore
+
+    return SqlStore(url, initial=initial)
+
+
+def _own_url() -> str:
+    from platformdirs import user_data_dir
+
+    folder = Path(user_data_dir("metanas", appauthor=False))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UnreadableStore(f"cannot make the folder of the store: {error}") from error
+    return f"sqlite:///{folder / 'store.db'}"

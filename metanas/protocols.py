@@ -52,20 +52,49 @@ class Prediction:
     std: NDArray[np.float64]
 
 
-@runtime_checkable
-class SearchSpace(Protocol):
-    """A set of architectures.
+@dataclass(frozen=True)
+class Edge:
+    """One edge of an architecture seen as a graph.
 
     Attributes:
-        name: as in `Architecture.space`.
-        domain: every choice's allowed values in canonical order, None where
-            the choice is numeric and any number in range is allowed.
+        tail: node it comes from; the first node is the input.
+        head: node it goes to; the last node is the output.
+        operation: what happens on it.
+        live: whether it lies on a path from input to output.
     """
 
-    name: str
+    tail: int
+    head: int
+    operation: str
+    live: bool
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What n architectures cost when built for one task.
+
+    Attributes:
+        params: trainable numbers, shape (n,).
+        flops: multiply-adds of convolutions and linear layers for one input, shape (n,).
+    """
+
+    params: NDArray[np.int64]
+    flops: NDArray[np.int64]
+
+
+@runtime_checkable
+class SearchSpace(Protocol):
+    """A set of architectures."""
 
     @property
-    def domain(self) -> Mapping[str, tuple[Choice, ...] | None]: ...
+    def name(self) -> str:
+        """As in `Architecture.space`."""
+        ...
+
+    @property
+    def domain(self) -> Mapping[str, tuple[Choice, ...] | None]:
+        """Every choice's allowed values in canonical order, None where it is numeric."""
+        ...
 
     def suggest(self, chooser: Chooser) -> Architecture:
         """The architecture a chooser picks; every one can be reached."""
@@ -106,6 +135,26 @@ class SearchSpace(Protocol):
 
     def enumerate(self) -> Sequence[Architecture] | None:
         """All architectures, each once, where there are few enough to list, else None."""
+        ...
+
+    def parse(self, text: str) -> Architecture:
+        """Reads what `format` writes, or a JSON object of the choices.
+
+        Raises:
+            ValueError: it describes no architecture of this space.
+        """
+        ...
+
+    def format(self, architecture: Architecture) -> str:
+        """The text by which people know the architecture."""
+        ...
+
+    def edges(self, architecture: Architecture) -> Sequence[Edge] | None:
+        """The architecture as a graph, None where the space's are none."""
+        ...
+
+    def costs(self, architectures: Sequence[Architecture], task: Task) -> Costs | None:
+        """Costs of the networks `build` makes, None where the space has none."""
         ...
 
     def build(self, architecture: Architecture, task: Task) -> nn.Module:

@@ -1,0 +1,49 @@
+"""The trials that come with the package, and the tasks they were made on.
+
+``*.parquet`` are trial tables, ``tasks.json`` a list of the fields of `Task`.
+A user's new store starts with them, so that the first search already has
+something to learn from.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from metadata_store.records import Task
+from metadata_store.store import Contents
+
+if TYPE_CHECKING:
+    from metadata_store.batch import Trials
+
+FOLDER = Path(__file__).parent
+TASKS = "tasks.json"
+
+
+def reference_tables(folder: Path = FOLDER) -> list[Path]:
+    """The trial tables, by name."""
+    return sorted(folder.glob("*.parquet"))
+
+
+def reference_tasks(folder: Path = FOLDER) -> list[Task]:
+    """The tasks, with their features; none where they are not listed."""
+    path = folder / TASKS
+    if not path.is_file():
+        return []
+    return [Task(**fields) for fields in json.loads(path.read_text(encoding="utf-8"))]
+
+
+def reference_batches(folder: Path = FOLDER) -> Iterator[Trials]:
+    """The trials, table after table."""
+    from metadata_store.batch import Trials
+    from metadata_store.table import read_tables
+
+    for path in reference_tables(folder):
+        yield from map(Trials, read_tables(path))
+
+
+def reference_contents(folder: Path = FOLDER) -> Contents:
+    """All of it, as a new store takes it."""
+    return Contents(reference_tasks(folder), reference_batches(folder))

@@ -1,0 +1,172 @@
+"""From a URL to an engine, and the transactions on it.
+
+SQLite is used with a write-ahead log: readers never wait, and a process killed
+in a transaction leaves nothing of it. Writers take the write lock when they
+begin and queue for it; taking it later could fail half-way. PostgreSQL writers
+queue likewise, on an advisory lock of the database: two that add the same names
+in different orders would otherwise block each other for ever.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from metadata_store.errors import StoreError, UnreadableStore
+
+FORMS = "a store is memory://, sqlite:///path or postgresql://user@host/database"
+
+WRITE_WAIT = 600
+"""Seconds a writer waits for the others: an import may hold the lock for minutes."""
+
+CONNECT_WAIT = 10
+"""Seconds to wait for a PostgreSQL server's answer."""
+
+WRITERS_LOCK = 0x6D6574616E6173
+"""Key of PostgreSQL's advisory lock: "metanas" in ASCII."""
+
+_WRITES = "metanas_writes"  # execution option of a transaction that writes
+
+
+def make_engine(url: str) -> sa.Engine:
+    """An engine that has not connected yet.
+
+    Raises:
+        UnreadableStore: no such URL can be a store, or its driver is not installed.
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        raise UnreadableStore(f"{FORMS}; got {url!r}, did you mean 'sqlite:///{url}'?")
+    if scheme == "sqlite":
+        return _sqlite(url, rest)
+    if scheme in ("postgresql", "postgresql+psycopg"):
+        return _postgresql(rest)
+    raise UnreadableStore(f"{FORMS}; got {scheme!r} before ://")
+
+
+@contextmanager
+def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A transaction that sees the store as it is at its first query.
+
+    Raises:
+        StoreError: the database fails; the message is one line.
+    """
+    with _one_line(engine), engine.connect() as connection, connection.begin():
+        yield connection
+
+
+@contextmanager
+def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A transaction no other writer runs beside.
+
+    Raises:
+        StoreError: the database fails; the message is one line.
+    """
+    with _one_line(engine), engine.connect() as connection:
+        connection = connection.execution_options(**{_WRITES: True})
+        with connection.begin():
+            yield connection
+
+
+def use_write_ahead_log(engine: sa.Engine) -> None:
+    """Makes an SQLite file keep a write-ahead log from now on; PostgreSQL always does.
+
+    Raises:
+        StoreError: the database fails; the message is one line.
+    """
+    if engine.dialect.name != "sqlite":
+        return
+    give_up = time.monotonic() + WRITE_WAIT
+    with _one_line(engine), engine.connect() as connection:
+        cursor = connection.connection.cursor()
+        while True:
+            try:
+                cursor.execute("PRAGMA journal_mode=WAL")
+                return
+            except _driver(engine).OperationalError as error:
+                # SQLite does not queue for this lock: of several processes that
+                # make one file, all but one are turned away at once.
+                if "locked" not in str(error) or time.monotonic() > give_up:
+                    raise
+            time.sleep(0.01)
+
+
+def shown(engine: sa.Engine) -> str:
+    """The URL without its password."""
+    return engine.url.render_as_string(hide_password=True)
+
+
+def _driver(engine: sa.Engine) -> Any:
+    return engine.dialect.loaded_dbapi
+
+
+@contextmanager
+def _one_line(engine: sa.Engine) -> Iterator[None]:
+    try:
+        yield
+    except (DBAPIError, _driver(engine).Error) as error:
+        said = str(error.orig if isinstance(error, DBAPIError) else error).strip()
+        line = said.splitlines()[0] if said else type(error).__name__
+        raise StoreError(f"{shown(engine)}: {line}") from error
+
+
+def _sqlite(url: str, rest: str) -> sa.Engine:
+    if not rest.startswith("/") or rest in ("/", "/:memory:"):
+        raise UnreadableStore(f"{FORMS}; got {url!r}")
+    path = Path(rest[1:]).absolute()
+    if not path.parent.is_dir():
+        raise UnreadableStore(f"{url}: there is no folder {path.parent}")
+    if path.exists() and not path.is_file():
+        raise UnreadableStore(f"{url}: {path} is no file")
+    engine = sa.create_engine(
+        sa.URL.create("sqlite", database=str(path)),
+        connect_args={"timeout": WRITE_WAIT, "isolation_level": None},
+        max_overflow=-1,
+    )
+
+    @event.listens_for(engine, "connect")
+    def tune(connection: Any, record: object) -> None:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA synchronous=NORMAL")  # safe with a write-ahead log
+        cursor.execute("PRAGMA cache_size=-65536")  # kiB
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        writes = connection.get_execution_options().get(_WRITES)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _postgresql(rest: str) -> sa.Engine:
+    try:
+        url = sa.make_url(f"postgresql+psycopg://{rest}")
+        engine = sa.create_engine(
+            url, connect_args={"connect_timeout": CONNECT_WAIT}, max_overflow=-1
+        )
+    except (ArgumentError, ValueError) as error:
+        raise UnreadableStore(f"{FORMS}; {error}") from error
+    except ImportError as error:
+        raise UnreadableStore(
+            "a PostgreSQL store needs psycopg: pip install 'metanas[postgres]'"
+        ) from error
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        if connection.get_execution_options().get(_WRITES):
+            connection.exec_driver_sql(
+                f"SELECT set_config('lock_timeout', '{WRITE_WAIT}s', true),"
+                f" pg_advisory_xact_lock({WRITERS_LOCK})"
+            )
+        else:
+            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+
+    return engine

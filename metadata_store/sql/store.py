@@ -1,0 +1,212 @@
+"""The store in a database."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from itertools import chain, islice
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import sqlalchemy as sa
+
+from metadata_store.errors import DuplicateTask, StoreError, UnknownTask, UnreadableStore
+from metadata_store.records import Task, Trial
+from metadata_store.sql.connect import make_engine, reading, shown, use_write_ahead_log, writing
+from metadata_store.sql.schema import REVISIONS, SPACE, TASK, TRIAL, revision_of, upgrade
+from metadata_store.store import Contents, StoreInfo, completes, nothing
+
+if TYPE_CHECKING:
+    from metadata_store.batch import Trials
+    from metadata_store.sql.write import Ids
+
+# NumPy and Arrow are imported where trials move: opening a store and counting
+# what is in it takes a quarter of a second, and would take twice that.
+
+TRIALS_AT_ONCE = 5_000
+"""Trials in memory while they are added or read as objects."""
+
+_inherited: list[sa.Engine] = []  # by a forked process, which must not even close them
+
+
+class SqlStore:
+    """Implements `MetadataStore` for any number of processes and threads.
+
+    Args:
+        url: ``sqlite:///path`` or ``postgresql://user@host/database``.
+        initial: gives the tasks and trials a store starts with; called only
+            where there is none yet, in the transaction that makes it.
+
+    Raises:
+        UnreadableStore: it cannot be opened as a store of this version's schema
+            or an older one; it is left as it is.
+    """
+
+    def __init__(self, url: str, *, initial: Callable[[], Contents] = nothing) -> None:
+        self._url = url
+        self._own = make_engine(url), os.getpid()
+        self._ids: Ids = {}
+        with ExitStack() as on_error:
+            on_error.callback(self.close)
+            try:
+                self._prepare(initial)
+            except StoreError as error:
+                raise UnreadableStore(str(error)) from error.__cause__
+            on_error.pop_all()
+
+    def add_task(self, task: Task) -> None:
+        with writing(self._engine) as connection:
+            _add_task(connection, task)
+
+    def task(self, name: str) -> Task:
+        from metadata_store.sql.read import task_of
+
+        with reading(self._engine) as connection:
+            row = connection.execute(sa.select(TASK).where(TASK.c.name == name)).one_or_none()
+            if row is None:
+                raise UnknownTask.among(name, connection.scalars(sa.select(TASK.c.name)))
+            return task_of(row)
+
+    def tasks(self) -> list[Task]:
+        from metadata_store.sql.read import task_of
+
+        with reading(self._engine) as connection:
+            found = [task_of(row) for row in connection.execute(sa.select(TASK))]
+        return sorted(found, key=lambda task: task.name)
+
+    def add_trials(self, trials: Iterable[Trial]) -> int:
+        from metadata_store.batch import Trials
+
+        if isinstance(trials, Trials):
+            return self.add_batches([trials])
+        remaining = iter(trials)
+        parts = iter(lambda: list(islice(remaining, TRIALS_AT_ONCE)), [])
+        return self.add_batches(map(Trials.of, parts))
+
+    def add_batches(self, batches: Iterable[Trials]) -> int:
+        from metadata_store.sql.write import Writer
+
+        remaining = iter(batches)
+        first = next(remaining, None)  # before the lock: it may take its time
+        if first is None:
+            return 0
+        with writing(self._engine) as connection:
+            writer = Writer(connection, self._ids)
+            added = sum(map(writer.add, chain([first], remaining)))
+        self._ids = writer.ids
+        return added
+
+    def trials(self, *, task: str | None = None, space: str | None = None) -> Iterator[Trial]:
+        from metadata_store.sql.read import matching, read_batch
+
+        conditions = matching(None if task is None else [task], space)
+        with reading(self._engine) as connection:
+            query = sa.select(TRIAL.c.id).where(*conditions).order_by(TRIAL.c.id)
+            numbers = connection.scalars(query).all()
+        # No transaction stays open between the pages: the caller may take hours.
+        for start in range(0, len(numbers), TRIALS_AT_ONCE):
+            page = numbers[start : start + TRIALS_AT_ONCE]
+            with reading(self._engine) as connection:
+                part = read_batch(connection, TRIAL.c.id.between(page[0], page[-1]), *conditions)
+            yield from part
+
+    def batch(self, *, tasks: Sequence[str] | None = None, space: str | None = None) -> Trials:
+        from metadata_store.sql.read import matching, read_batch
+
+        with reading(self._engine) as connection:
+            return read_batch(connection, *matching(tasks, space))
+
+    def info(self) -> StoreInfo:
+        curves = sa.func.sum(sa.case((TRIAL.c.n_points >= 2, 1), else_=0))
+        counted = sa.select(TRIAL.c.space_id, sa.func.count(), curves).group_by(TRIAL.c.space_id)
+        with reading(self._engine) as connection:
+            tasks = connection.scalar(sa.select(sa.func.count()).select_from(TASK))
+            spaces = connection.execute(sa.select(SPACE.c.id, SPACE.c.name))
+            names = {number: name for number, name in spaces}  # noqa: C416
+            rows = connection.execute(counted).all()
+        return StoreInfo(
+            tasks=int(tasks or 0),
+            trials=sum(int(count) for _, count, _ in rows),
+            curves=sum(int(some) for _, _, some in rows),
+            spaces=dict(sorted((names[number], count) for number, count, _ in rows)),
+            revision=REVISIONS[-1],
+        )
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def _engine(self) -> sa.Engine:
+        """This process's own: connections must not cross a fork."""
+        engine, process = self._own
+        if process != os.getpid():
+            _inherited.append(engine)
+            engine = make_engine(self._url)
+            self._own = engine, os.getpid()
+        return engine
+
+    def _prepare(self, initial: Callable[[], Contents]) -> None:
+        """Makes the store, upgrades it, or finds it as it should be."""
+        engine = self._engine
+        with reading(engine) as connection:
+            if self._checked_revision(connection) == REVISIONS[-1]:
+                return
+        use_write_ahead_log(engine)
+        with writing(engine) as connection:
+            revision = self._checked_revision(connection)  # again: others may have been faster
+            if revision != REVISIONS[-1]:
+                upgrade(connection)
+            if revision is None:
+                _fill(connection, initial())
+
+    def _checked_revision(self, connection: sa.Connection) -> str | None:
+        revision = revision_of(connection)
+        if revision is None and connection.dialect.name == "sqlite":
+            others = sa.inspect(connection).get_table_names()
+            if others:
+                raise UnreadableStore(
+                    f"{shown(self._engine)}: an SQLite database of something else, "
+                    f"with the tables {', '.join(others[:3])}"
+                )
+        if revision is not None and revision not in REVISIONS:
+            raise UnreadableStore(
+                f"{shown(self._engine)}: a store of schema revision {revision}, made by a newer "
+                f"metanas; this one knows revisions up to {REVISIONS[-1]}"
+            )
+        return revision
+
+
+def _fill(connection: sa.Connection, contents: Contents) -> None:
+    from metadata_store.sql.write import Writer
+
+    for task in contents.tasks:
+        _add_task(connection, task)
+    writer = Writer(connection, {})
+    for batch in contents.batches:
+        writer.add(batch)
+
+
+def _add_task(connection: sa.Connection, task: Task) -> None:
+    from metadata_store.sql.read import task_of
+    from metadata_store.sql.write import task_row
+
+    row = connection.execute(sa.select(TASK).where(TASK.c.name == task.name)).one_or_none()
+    if row is None:
+        connection.execute(TASK.insert(), task_row(task))
+        return
+    known = task_of(row)
+    if not completes(task, known):
+        raise DuplicateTask.of(known.name, known.kind)
+    connection.execute(TASK.update().where(TASK.c.id == row.id), task_row(task))

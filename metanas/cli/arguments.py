@@ -1,0 +1,88 @@
+"""Argument parsing shared by the commands: one-line errors, common options."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+Commands = Any
+"""argparse's subparsers object, whose class is private."""
+
+
+class WrongInput(ValueError):
+    """The command line itself is wrong."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises one line instead of printing usage and leaving."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises `WrongInput`."""
+        raise WrongInput(f"{message}; see {self.prog} --help")
+
+
+def command(
+    commands: Commands, name: str, run: Callable[[argparse.Namespace], None], summary: str
+) -> argparse.ArgumentParser:
+    """Adds a command that calls `run`; the global options may also follow it."""
+    added: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=summary)
+    added.set_defaults(run=run)
+    # SUPPRESS: a default here would overwrite what stood before the command.
+    added.add_argument("--store", metavar="URL", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    for flag, text in (("--json", "one JSON document on standard output"), ("--verbose", "")):
+        added.add_argument(
+            flag,
+            action="store_true",
+            default=argparse.SUPPRESS,
+            help=text or argparse.SUPPRESS,
+        )
+    return added
+
+
+def group(commands: Commands, name: str, summary: str) -> Commands:
+    """Adds a command with commands of its own."""
+    added = commands.add_parser(name, help=summary, description=summary)
+    return added.add_subparsers(metavar="COMMAND", required=True)
+
+
+def positive(text: str) -> int:
+    """An integer of at least 1."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"wanted a number of at least 1, got {text}")
+    return value
+
+
+def count(text: str) -> int:
+    """A positive integer that may be written 300k or 1.5M."""
+    scale = {"k": 1_000, "m": 1_000_000, "g": 1_000_000_000}.get(text[-1:].lower(), 0)
+    try:
+        value = float(text[:-1]) * scale if scale else float(text)
+    except ValueError:
+        value = 0.0
+    if not 1 <= value < 1e18:
+        raise argparse.ArgumentTypeError(
+            f"wanted a number such as 250000, 250k or 1.5M, got {text}"
+        )
+    return int(value)
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Names separated by commas."""
+    return tuple(name for name in text.split(",") if name)
+
+
+def add_network_options(parser: argparse.ArgumentParser) -> None:
+    """The space, and how large its networks are built."""
+    parser.add_argument("--space", metavar="S", help="search space (default nasbench201)")
+    parser.add_argument("--width", type=positive, metavar="N", help="channels of the first stage")
+    parser.add_argument("--cells", type=positive, metavar="N", help="cells in each stage")
+
+
+def add_config(parser: argparse.ArgumentParser, example: str) -> None:
+    """A settings file that the other options override."""
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help=f"settings in YAML, e.g. configs/{example}.yaml"
+    )

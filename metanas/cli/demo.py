@@ -1,0 +1,99 @@
+"""``metanas demo``: from images to a trained network and a report, in minutes."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from metanas.cli import task as task_command
+from metanas.cli import zero_shot as zero_shot_command
+from metanas.cli.arguments import Commands, command
+from metanas.cli.output import emit, progress, table
+from metanas.settings import DemoSettings, Named, TaskSettings, TrainSettings, ZeroShotSettings
+
+if TYPE_CHECKING:
+    from metadata_store.records import Trial
+
+NETWORK = Named("nasbench201", {"width": 8, "cells": 1})
+
+DIGITS = DemoSettings(
+    task=TaskSettings("digits", "digits#size=16", "image_folder"),
+    digits=True,
+    # The reference holds the same digits: learning from them would be no transfer.
+    zero_shot=ZeroShotSettings(space=NETWORK, exclude=("ref-digits",)),
+    train=TrainSettings(space=NETWORK),
+)
+
+
+def add_commands(commands: Commands) -> None:
+    """Adds the command."""
+    demo = command(
+        commands, "demo", _demo, "register images, recommend, train the pick, report: in minutes"
+    )
+    demo.add_argument(
+        "--out",
+        type=Path,
+        default=Path("demo-output"),
+        metavar="DIRECTORY",
+        help="for everything written, a store of its own included; emptied first if a demo made it",
+    )
+    demo.add_argument(
+        "--config", type=Path, metavar="FILE", help="settings in YAML, e.g. configs/smoke.yaml"
+    )
+
+
+def _demo(given: Namespace) -> None:
+    from metadata_store.store import open_user_store
+    from metanas.demo import demo
+    from metanas.settings import read_settings
+
+    settings = read_settings(given.config, DemoSettings) if given.config else DIGITS
+    _prepare(given.out)
+    url = given.store or f"sqlite:///{given.out / 'store.db'}"
+
+    def say(what: str) -> None:
+        sys.stderr.write(f"– {what}\n")
+
+    begin = time.perf_counter()
+    with (
+        open_user_store(url, reference=settings.experience is None) as store,
+        progress(given) as advance,
+    ):
+        made = demo(settings, store, given.out, say=say, progress=advance)
+    rows = [
+        ("first pick, not trained before", *_facts(made.picked)),
+        ("random architecture", *_facts(made.random)),
+    ]
+    document = {
+        "task": task_command.document(made.task),
+        "zero_shot": zero_shot_command.document(made.zero_shot),
+        "picked": made.picked.score,
+        "random": made.random.score,
+        "report": str(made.report),
+        "seconds": time.perf_counter() - begin,
+    }
+    text = [
+        *zero_shot_command.described(made.zero_shot, made.space),
+        table("", ("trained", made.picked.curve.metric, "parameters", "seconds"), rows),
+        f"report: {made.report}\nall in {document['seconds']:.0f} s",
+    ]
+    emit(given, document, text)
+
+
+def _facts(trial: Trial) -> tuple[object, ...]:
+    return trial.score or float("nan"), int(trial.extras["params"]), trial.seconds
+
+
+def _prepare(folder: Path) -> None:
+    """An empty folder with a mark; another's files are never deleted."""
+    mark = folder / ".metanas-demo"
+    if folder.exists() and not mark.exists() and any(folder.iterdir()):
+        raise FileExistsError(f"need an empty folder or one a demo made, got {folder}")
+    if mark.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    mark.touch()

@@ -1,0 +1,140 @@
+"""``metanas train``: one architecture on one task."""
+
+from __future__ import annotations
+
+import logging
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from metanas.cli.arguments import Commands, add_config, add_network_options, command, positive
+from metanas.cli.opened import opened
+from metanas.cli.output import emit, progress, table
+from metanas.settings import TrainSettings, read_settings
+
+if TYPE_CHECKING:
+    from metadata_store.records import Trial
+
+
+def add_commands(commands: Commands) -> None:
+    """Adds the command."""
+    train = command(
+        commands, "train", _train, "train one architecture on one task; record and export it"
+    )
+    train.add_argument("task", metavar="TASK")
+    train.add_argument(
+        "architecture", metavar="ARCHITECTURE", help="as zero-shot prints it, or a JSON object"
+    )
+    train.add_argument("--epochs", type=positive, metavar="N")
+    train.add_argument("--batch-size", type=positive, metavar="N")
+    train.add_argument("--lr", type=float, metavar="X")
+    train.add_argument("--device", metavar="D", help="cpu, cuda or auto")
+    train.add_argument("--seed", type=int, metavar="N")
+    train.add_argument(
+        "--export",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="write the trained network; ends in .pt2 (torch.export) or .onnx; may be repeated",
+    )
+    train.add_argument("--no-mlflow", action="store_true", help="do not log to MLflow")
+    add_network_options(train)
+    add_config(train, "train")
+
+
+def settings(given: Namespace) -> TrainSettings:
+    """The settings file's, overridden by the options given."""
+    read = read_settings(given.config, TrainSettings) if given.config else TrainSettings()
+    space = read.space if given.space is None else replace(read.space, name=given.space)
+    options = {
+        "epochs": given.epochs,
+        "batch_size": given.batch_size,
+        "lr": given.lr,
+        "device": given.device,
+    }
+    return TrainSettings(
+        space=space.but(width=given.width, cells=given.cells),
+        evaluator=read.evaluator.but(**options),
+        seed=read.seed if given.seed is None else given.seed,
+    )
+
+
+def _train(given: Namespace) -> None:
+    from metanas.assemble import make_evaluator, make_space, source_of
+    from metanas.evaluators import checkpoint
+    from metanas.networks.export import check_suffix, export
+    from metanas.train import train
+
+    for file in given.export:
+        check_suffix(file)
+    asked = settings(given)
+    with opened(given) as store:
+        task = store.task(given.task)
+        space = make_space(asked.space, store)
+        architecture = space.parse(given.architecture)
+        evaluator = make_evaluator(asked.evaluator, space, checkpoints=checkpoint.default_folder())
+        with progress(given) as advance:
+            trained = train(
+                architecture,
+                task,
+                evaluator=evaluator,
+                seed=asked.seed,
+                source=source_of(asked),
+                progress=advance,
+            )
+        store.add_trials([trained.trial])
+    for file in given.export:
+        export(trained.module, file, task.input_shape)
+    run = None if given.no_mlflow else _logged(trained.trial, given.export)
+    emit(given, document(trained.trial, given.export, run), _described(trained.trial, given.export))
+
+
+def _logged(trial: Trial, files: Sequence[Path]) -> str | None:
+    """The MLflow run's id; the trial is in the store already, so MLflow may be away."""
+    from metanas.tracking import MlflowSink, TrackingError
+
+    try:
+        return MlflowSink().log(trial, artifacts=files)
+    except TrackingError as error:
+        logging.getLogger(__name__).warning("the trial is stored, but not in MLflow: %s", error)
+        return None
+
+
+def document(trial: Trial, exported: Sequence[Path], run: str | None) -> dict[str, Any]:
+    """A trial as JSON."""
+    return {
+        "task": trial.task,
+        "architecture": dict(trial.architecture.choices),
+        "state": trial.state.value,
+        "score": trial.score,
+        "curve": {
+            "metric": trial.curve.metric,
+            "epochs": list(trial.curve.epochs),
+            "values": list(trial.curve.values),
+        },
+        "seconds": trial.seconds,
+        "params": int(trial.extras["params"]),
+        "flops": int(trial.extras["flops"]),
+        "test_score": trial.extras.get("test_score"),
+        "exported": [str(file) for file in exported],
+        "mlflow_run": run,
+    }
+
+
+def _described(trial: Trial, exported: Sequence[Path]) -> list[Any]:
+    rows = [
+        (epoch, value) for epoch, value in zip(trial.curve.epochs, trial.curve.values, strict=True)
+    ]
+    score = "diverged" if trial.score is None else f"{trial.curve.metric} {trial.score:.4f}"
+    facts = (
+        f"{score} in {trial.seconds:.1f} s; {int(trial.extras['params']):,} parameters, "
+        f"{int(trial.extras['flops']):,} multiply-adds"
+    )
+    return [
+        table(trial.task, ("epoch", trial.curve.metric), rows),
+        facts,
+        *(f"written: {file}" for file in exported),
+    ]

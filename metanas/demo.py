@@ -1,0 +1,132 @@
+"""All journeys one after the other on one new task, every number measured on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from metadata_store.records import Architecture, Task, Trial
+from metadata_store.store import MetadataStore
+from metanas.assemble import (
+    make_evaluator,
+    make_predictor,
+    make_space,
+    run_zero_shot,
+    source_of,
+)
+from metanas.evaluators import checkpoint
+from metanas.experience import Progress, build
+from metanas.protocols import SearchSpace
+from metanas.report import task_report
+from metanas.settings import DemoSettings
+from metanas.spaces.random_chooser import RandomChooser
+from metanas.train import train
+from metanas.zero_shot import ZeroShot
+from tasks.register import register
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What a demo measured.
+
+    Attributes:
+        picked: the first recommendation, trained.
+        random: an architecture drawn at random, trained the same way.
+        report: the HTML file.
+    """
+
+    task: Task
+    space: SearchSpace
+    zero_shot: ZeroShot
+    picked: Trial
+    random: Trial
+    report: Path
+
+
+def demo(
+    settings: DemoSettings,
+    store: MetadataStore,
+    folder: Path,
+    *,
+    say: Callable[[str], None],
+    progress: Progress,
+) -> Demo:
+    """Registers the task, recommends, trains the first pick and a random one, reports.
+
+    Args:
+        store: learned from and written to; the task must be new in it.
+        folder: for everything written, with ``report.html``.
+        say: told what happens next.
+
+    Raises:
+        ValueError: a setting does not fit, or the task exists.
+    """
+    if settings.experience is not None:
+        say("Making experience on other tasks")
+        build(
+            settings.experience,
+            store,
+            checkpoints=checkpoint.default_folder(),
+            workers=1,
+            progress=progress,
+        )
+    data = settings.task.data
+    if settings.digits:
+        say("Writing scikit-learn's 1,797 handwritten digits as a folder of images")
+        location = folder / data.partition("#")[0]
+        write_digits(location)
+        data = str(folder / data)
+    say(f"Registering {settings.task.name}: reading, splitting, characterising")
+    task = register(settings.task.name, data, kind=settings.task.kind, progress=progress)
+    store.add_task(task)
+    space = make_space(settings.zero_shot.space, store)
+    say("Asking for an architecture: none is trained")
+    predictor = make_predictor(settings.zero_shot.predictor, space)
+    found = run_zero_shot(settings.zero_shot, store, task, space, predictor)
+    first = found.recommendations[0].architecture
+    drawn = _another(space, first, settings.train.seed)
+    trials = []
+    for name, architecture in (("the first pick", first), ("a random one", drawn)):
+        say(f"Training {name}: {space.format(architecture)}")
+        evaluator = make_evaluator(
+            settings.train.evaluator, space, checkpoints=checkpoint.default_folder()
+        )
+        trained = train(
+            architecture,
+            task,
+            evaluator=evaluator,
+            seed=settings.train.seed,
+            source=source_of(settings.train),
+            progress=progress,
+        )
+        store.add_trials([trained.trial])
+        trials.append(trained.trial)
+    say("Writing the report")
+    report = folder / "report.html"
+    report.write_text(task_report(settings.zero_shot, store, task, space).html(), encoding="utf-8")
+    return Demo(task, space, found, trials[0], trials[1], report)
+
+
+def write_digits(folder: Path) -> None:
+    """Writes scikit-learn's digits as PNG files, one folder a digit."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)
+    for index, (image, label) in enumerate(zip(pixels, digits.target, strict=True)):
+        file = folder / str(label) / f"{index:04}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(file)
+
+
+def _another(space: SearchSpace, other: Architecture, seed: int) -> Architecture:
+    """A random architecture that does not compute the same as `other`."""
+    chooser = RandomChooser(np.random.default_rng(seed))
+    while True:
+        drawn = space.suggest(chooser)
+        if space.canonical(drawn) != space.canonical(other):
+            return drawn

@@ -1,0 +1,53 @@
+"""One file that holds a training as it stood after its last epoch."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tasks import cache
+
+State = Mapping[str, Any]
+"""Tensors, numbers, strings and containers of them: what loads without running code."""
+
+
+def default_folder() -> Path:
+    """Beside the prepared images, see `tasks.cache`."""
+    return cache.default_folder() / "checkpoints"
+
+
+def write(path: Path, state: State) -> None:
+    """Replaces the file; whoever reads it sees the old state or the new one, never a part.
+
+    Missing folders are made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The process in the name keeps apart two that train the same by mistake.
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        torch.save(dict(state), part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read(path: Path) -> State | None:
+    """The state in the file, its tensors on the CPU; None where there is no file.
+
+    Raises:
+        ValueError: the file is no checkpoint.
+    """
+    if not path.exists():
+        return None
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise ValueError(f"{path} is no checkpoint; delete it to train anew ({error})") from error
+    if not isinstance(state, dict):
+        raise ValueError(f"{path} is no checkpoint; delete it to train anew")
+    return state

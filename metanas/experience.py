@@ -1,0 +1,199 @@
+"""Making experience: the same random architectures trained on a list of tasks.
+
+What a build has finished it skips, so it may be interrupted at any moment and
+started again; what was in training goes on from its last epoch. Architecture after
+architecture goes through all tasks, so that an unfinished build is balanced too.
+
+Why processes and not threads: a training seeds PyTorch's global generators, and
+networks of this size leave further threads idle.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from metadata_store.errors import UnknownTask
+from metadata_store.records import TABLE_KIND, Architecture, Task, Trial
+from metadata_store.reference import TASKS
+from metadata_store.store import MetadataStore
+from metadata_store.table import write_table
+from metanas.assemble import make_evaluator, space_by_name
+from metanas.protocols import SearchSpace
+from metanas.settings import ExperienceSettings, Named, TaskSettings
+from metanas.spaces.random_chooser import RandomChooser
+from metanas.train import train
+from tasks.register import register
+
+Progress = Callable[[int, int, str], None]
+"""Called with steps done, steps in all, and what is going on."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training; everything a worker process needs."""
+
+    task: Task
+    architecture: Architecture
+    seed: int
+    source: str
+    space: Named
+    evaluator: Named
+    checkpoints: Path
+
+
+def build(
+    settings: ExperienceSettings,
+    store: MetadataStore,
+    *,
+    checkpoints: Path,
+    workers: int,
+    progress: Progress,
+    sink: Callable[[Trial], object] = lambda trial: None,
+) -> int:
+    """Trains what is missing; every trial goes to the store as it ends, then to `sink`.
+
+    Args:
+        checkpoints: folder for trainings that are under way.
+        workers: processes; at least 1.
+
+    Returns:
+        How many trials were added.
+
+    Raises:
+        ValueError: a task or architecture cannot be read or built.
+    """
+    space = space_by_name(settings.space)
+    tasks = [_registered(each, store, progress) for each in settings.tasks]
+    chosen = draw(space, settings)
+    known = {trial.identity for task in tasks for trial in store.trials(task=task.name)}
+    jobs = [
+        Job(
+            task,
+            architecture,
+            seed,
+            settings.source,
+            settings.space,
+            settings.evaluator,
+            checkpoints,
+        )
+        for seed in settings.seeds
+        for architecture in chosen
+        for task in tasks
+        if (task.name, architecture, seed, settings.source) not in known
+    ]
+    total = len(settings.seeds) * len(chosen) * len(tasks)
+    added = 0
+    for trial in _finished(jobs, workers):
+        added += store.add_trials([trial])
+        sink(trial)
+        progress(total - len(jobs) + added, total, f"{trial.task} {_best(trial)}")
+    return added
+
+
+def draw(space: SearchSpace, settings: ExperienceSettings) -> list[Architecture]:
+    """The architectures: those always included, then random ones that compute otherwise."""
+    chosen = {space.canonical(each): each for each in map(space.parse, settings.always)}
+    rng = np.random.default_rng(settings.seed)
+    for _ in range(1000 * settings.architectures):
+        if len(chosen) >= settings.architectures:
+            return list(chosen.values())
+        drawn = space.suggest(RandomChooser(rng))
+        chosen.setdefault(space.canonical(drawn), drawn)
+    raise ValueError(
+        f"space {space.name!r} has not {settings.architectures} different architectures, "
+        f"found {len(chosen)}"
+    )
+
+
+def _registered(wanted: TaskSettings, store: MetadataStore, progress: Progress) -> Task:
+    try:
+        known = store.task(wanted.name)
+        if known.kind != TABLE_KIND:
+            return known
+    except UnknownTask:
+        pass
+    progress(0, 1, f"registering {wanted.name}")
+    task = register(wanted.name, wanted.data, kind=wanted.kind)
+    store.add_task(task)
+    return task
+
+
+def _finished(jobs: Iterable[Job], workers: int) -> Iterator[Trial]:
+    """The jobs' trials as they end, in no fixed order."""
+    waiting = iter(jobs)
+    with ProcessPoolExecutor(
+        workers,
+        # Forked processes would share locks of the parent's threads.
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_share_threads,
+        initargs=(workers,),
+    ) as pool:
+        running: set[Future[Trial]] = set()
+        try:
+            while True:
+                for job in waiting:
+                    running.add(pool.submit(run, job))
+                    if len(running) >= workers + 1:
+                        break
+                if not running:
+                    return
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _share_threads(workers: int) -> None:
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
+
+
+def run(job: Job) -> Trial:
+    """One job, in whatever process."""
+    space = space_by_name(job.space)
+    evaluator = make_evaluator(job.evaluator, space, checkpoints=job.checkpoints)
+    trained = train(
+        job.architecture, job.task, evaluator=evaluator, seed=job.seed, source=job.source
+    )
+    return trained.trial
+
+
+def _best(trial: Trial) -> str:
+    return "failed" if trial.score is None else f"{trial.score:.3f}"
+
+
+def export(store: MetadataStore, source: str, folder: Path) -> int:
+    """Writes the trials of a source as ``<source>.parquet``, and their tasks as ``tasks.json``.
+
+    Of a task's data only the file's name and options are kept: the images are not
+    shipped, and where they lay says nothing to others.
+
+    Returns:
+        How many trials were written.
+
+    Raises:
+        ValueError: the source has no trials.
+    """
+    trials = store.batch().where(source=source)
+    if len(trials) == 0:
+        raise ValueError(f"need trials of source {source!r}, the store has none")
+    tasks = [_shipped(store.task(name)) for name in sorted(trials.present("task"))]
+    folder.mkdir(parents=True, exist_ok=True)
+    write_table(folder / f"{source}.parquet", [trials])
+    (folder / TASKS).write_text(json.dumps(tasks, indent=1) + "\n", encoding="utf-8")
+    return len(trials)
+
+
+def _shipped(task: Task) -> dict[str, object]:
+    record = {each.name: getattr(task, each.name) for each in fields(task)}
+    location, mark, options = task.data.partition("#")
+    return {**record, "data": Path(location).name + mark + options, "features": dict(task.features)}

@@ -1,0 +1,188 @@
+"""The pictures of a report, each an SVG text.
+
+Why SVG by matplotlib: a report is one file of some hundred kB that opens
+anywhere, prints sharply and needs no script.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike, NDArray
+
+from metanas.protocols import Edge
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Okabe and Ito's colours, told apart by people with any colour vision.
+BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY = (
+    "#0072b2",
+    "#e69f00",
+    "#009e73",
+    "#d55e00",
+    "#cc79a7",
+    "#56b4e9",
+    "#8a8a8a",
+)
+CYCLE = (BLUE, RED, GREEN, ORANGE, PURPLE, SKY)
+
+STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "metanas",
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e6e6e6",
+    "legend.frameon": False,
+}
+
+
+def neighbour_bars(weights: Mapping[str, float]) -> str:
+    """How much each task counted; weights in [0, 1]."""
+    with rc_context(STYLE):
+        figure = Figure(figsize=(6.4, 0.6 + 0.3 * len(weights)), layout="constrained")
+        axes = figure.subplots()
+        names = list(weights)[::-1]
+        shares = [100 * weights[name] for name in names]
+        bars = axes.barh(names, shares, color=BLUE, height=0.65)
+        axes.bar_label(bars, fmt="%.1f %%", padding=3, fontsize=9)
+        axes.set_xlim(0, max(shares, default=1) * 1.18)
+        axes.set_xlabel("share in what was learned, %")
+        axes.grid(axis="y", visible=False)
+        return _svg(figure)
+
+
+def predicted_against_measured(
+    predicted: ArrayLike, std: ArrayLike, measured: ArrayLike, *, metric: str, correlation: float
+) -> str:
+    """One point an architecture, with the prediction's uncertainty; shapes (n,).
+
+    The predictor's scale is its own, so only the order of its values says something.
+    """
+    with rc_context(STYLE):
+        figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+        axes = figure.subplots()
+        axes.errorbar(
+            np.asarray(predicted),
+            np.asarray(measured),
+            xerr=np.asarray(std),
+            fmt="o",
+            color=BLUE,
+            ecolor="#b8d4e8",
+            markersize=5,
+            elinewidth=1,
+        )
+        axes.set_xlabel("predicted before any training (predictor's scale)")
+        axes.set_ylabel(f"measured: best {metric}")
+        axes.set_title(f"rank correlation (Spearman) {correlation:.2f}", loc="left", fontsize=10)
+        return _svg(figure)
+
+
+def learning_curves(
+    curves: Sequence[tuple[Sequence[int], Sequence[float]]],
+    highlighted: Mapping[int, str],
+    *,
+    metric: str,
+) -> str:
+    """Curves as (epochs, values); those at `highlighted` positions in colour, with a name."""
+    with rc_context(STYLE):
+        figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+        axes = figure.subplots()
+        for index, (epochs, values) in enumerate(curves):
+            if index not in highlighted:
+                axes.plot(epochs, values, color="#c4c4c4", linewidth=0.9, zorder=1)
+        for colour, (index, name) in zip(
+            _colours(len(highlighted)), highlighted.items(), strict=True
+        ):
+            epochs, values = curves[index]
+            marker = "o" if len(epochs) == 1 else None
+            axes.plot(epochs, values, color=colour, linewidth=2, label=name, marker=marker)
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(metric)
+        if highlighted:
+            axes.legend(loc="lower right", fontsize=9)
+        return _svg(figure)
+
+
+def cell(edges: Sequence[Edge]) -> str:
+    """A cell as a graph: nodes on an arc, an arrow an operation, unused ones left out."""
+    with rc_context({**STYLE, "axes.grid": False}):
+        figure = Figure(figsize=(3.4, 2.5), layout="constrained")
+        axes = figure.subplots()
+        axes.set_axis_off()
+        axes.set_aspect("equal")
+        nodes = sorted({edge.tail for edge in edges} | {edge.head for edge in edges})
+        place = _places(len(nodes))
+        operations = sorted({edge.operation for edge in edges})
+        colours = dict(zip(operations, _colours(len(operations)), strict=True))
+        for edge in edges:
+            if edge.live:
+                _arrow(axes, place[edge.tail], place[edge.head], edge.operation, colours)
+        for node in nodes:
+            label = "in" if node == nodes[0] else "out" if node == nodes[-1] else str(node)
+            axes.scatter(*place[node], s=460, color="white", edgecolor="#333333", zorder=3)
+            axes.annotate(label, place[node], ha="center", va="center", fontsize=9, zorder=4)
+        if not any(edge.live for edge in edges):
+            axes.set_title("no path from input to output", fontsize=9)
+        axes.margins(0.16)
+        return _svg(figure)
+
+
+def _arrow(
+    axes: Axes,
+    start: NDArray[np.float64],
+    end: NDArray[np.float64],
+    operation: str,
+    colours: Mapping[str, str],
+) -> None:
+    axes.annotate(
+        "",
+        xy=tuple(end),
+        xytext=tuple(start),
+        arrowprops={
+            "arrowstyle": "-|>",
+            "color": colours[operation],
+            "linewidth": 1.8,
+            "shrinkA": 12,
+            "shrinkB": 12,
+        },
+    )
+    # A little nearer the start than the middle: in a complete graph the middles coincide.
+    x, y = start + 0.42 * (end - start)
+    axes.annotate(
+        operation.replace("_", " "),
+        (x, y),
+        ha="center",
+        va="center",
+        fontsize=7,
+        color=colours[operation],
+        bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none"},
+        zorder=2,
+    )
+
+
+def _places(count: int) -> NDArray[np.float64]:
+    """Positions from left to right, the inner nodes above and below in turn; (count, 2)."""
+    x = np.linspace(0.0, 3.0, count)
+    y = np.array([0.0 if i in (0, count - 1) else 0.95 * (-1) ** (i + 1) for i in range(count)])
+    return np.stack([x, y], axis=1)
+
+
+def _colours(count: int) -> list[str]:
+    return [CYCLE[index % len(CYCLE)] for index in range(count)]
+
+
+def _svg(figure: Figure) -> str:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]

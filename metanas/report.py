@@ -1,0 +1,228 @@
+"""A report on a task: one HTML file that needs nothing else to be read.
+
+Says what is known of the task, which tasks the recommendation was learned from,
+draws the recommended cells, and sets what was predicted against what has been
+measured since.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metadata_store.batch import Trials
+from metadata_store.records import Task
+from metadata_store.store import MetadataStore
+from metanas import plots
+from metanas.assemble import make_predictor, run_zero_shot
+from metanas.protocols import Prediction, SearchSpace
+from metanas.settings import ZeroShotSettings
+from metanas.zero_shot import NothingToLearnFrom, Recommendation, ZeroShot
+
+MOST_CURVES = 200
+"""A plot of more learning curves shows nothing more."""
+
+CSS = """
+:root { color-scheme: light; }
+body { font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff;
+       max-width: 62rem; margin: 2rem auto; padding: 0 1.2rem; }
+h1 { font-size: 1.7rem; margin-bottom: 0.2rem; }
+h2 { font-size: 1.2rem; margin-top: 2.2rem; border-bottom: 1px solid #ddd; }
+.lead { color: #555; }
+table { border-collapse: collapse; font-size: 0.9rem; }
+th, td { text-align: left; padding: 0.2rem 1rem 0.2rem 0; border-bottom: 1px solid #eee; }
+td.number { text-align: right; font-variant-numeric: tabular-nums; }
+.cards { display: flex; flex-wrap: wrap; gap: 1rem; }
+.card { border: 1px solid #ddd; border-radius: 6px; padding: 0.6rem 0.9rem; flex: 0 1 19rem; }
+.card h3 { margin: 0 0 0.3rem; font-size: 1rem; }
+.card code, .wrap { font-size: 0.75rem; overflow-wrap: anywhere; }
+svg { max-width: 100%; height: auto; }
+details { margin-top: 0.8rem; }
+"""
+
+
+@dataclass(frozen=True)
+class TaskReport:
+    """What a report on a task shows.
+
+    Attributes:
+        trials: of the task, in the recommendation's space.
+        prediction: for ``trials``' distinct architectures, made without these
+            trials; None where nothing could be learned from.
+    """
+
+    task: Task
+    space: SearchSpace
+    trials: Trials
+    zero_shot: ZeroShot | None
+    prediction: Prediction | None
+
+    def html(self) -> str:
+        """The whole document."""
+        name = html.escape(self.task.name)
+        parts = [
+            f"<h1>{name}</h1>",
+            f'<p class="lead">{len(self.trials):,} trials in space '
+            f"{html.escape(self.space.name)}.</p>",
+            self._facts(),
+            *self._recommended(),
+            *self._measured(),
+        ]
+        return (
+            '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+            f"<title>metanas: {name}</title><style>{CSS}</style></head>\n"
+            f"<body>{''.join(parts)}</body></html>\n"
+        )
+
+    def _facts(self) -> str:
+        task = self.task
+        shape = " × ".join(map(str, task.input_shape)) or "unknown"
+        rows = [
+            ("Samples", f"{task.n_samples:,}" if task.n_samples else "unknown"),
+            ("Classes", str(task.n_classes or "unknown")),
+            ("Input", shape),
+            ("DCN", "not characterised" if task.dcn is None else f"{task.dcn:.3f}"),
+        ]
+        features = _table([(name, f"{value:.4g}") for name, value in task.features.items()])
+        more = f"<details><summary>All features</summary>{features}</details>" if features else ""
+        return f"<h2>The task</h2>{_table(rows)}{more}"
+
+    def _recommended(self) -> list[str]:
+        if self.zero_shot is None:
+            return [
+                "<h2>Recommended</h2><p>No other task has trials in this space, "
+                "so nothing can be recommended yet.</p>"
+            ]
+        found = self.zero_shot
+        weights = {neighbour.task: neighbour.weight for neighbour in found.neighbours}
+        return [
+            "<h2>Learned from</h2>",
+            plots.neighbour_bars(weights),
+            f"<h2>Recommended</h2><p>Best of {found.scored:,} architectures scored in "
+            f"{found.seconds:.1f} s, none of them trained.</p>",
+            '<div class="cards">',
+            *(self._card(rank, each) for rank, each in enumerate(found.recommendations, start=1)),
+            "</div>",
+        ]
+
+    def _card(self, rank: int, each: Recommendation) -> str:
+        edges = self.space.edges(each.architecture)
+        drawn = plots.cell(edges) if edges else ""
+        facts = [f"score {each.score:.3f} ± {each.std:.3f}"]
+        if each.params is not None and each.flops is not None:
+            facts.append(f"{each.params:,} parameters, {each.flops / 1e6:.2f} M multiply-adds")
+        measured = self._best_of(each)
+        if measured is not None:
+            facts.append(f"<b>measured since: {measured:.4f}</b>")
+        text = html.escape(self.space.format(each.architecture))
+        return (
+            f'<div class="card"><h3>{rank}</h3>{drawn}<div>{"<br>".join(facts)}</div>'
+            f"<code>{text}</code></div>"
+        )
+
+    def _best_of(self, each: Recommendation) -> float | None:
+        key = self.space.canonical(each.architecture)
+        same = [
+            code
+            for code, other in enumerate(self.trials.architectures)
+            if self.space.canonical(other) == key
+        ]
+        scores = self.trials.scores[np.isin(self.trials.architecture_codes, same)]
+        return float(np.nanmax(scores)) if np.isfinite(scores).any() else None
+
+    def _measured(self) -> list[str]:
+        trials = self.trials
+        if len(trials) == 0:
+            return ["<h2>Measured</h2><p>No trial on this task yet.</p>"]
+        metric = trials.present("metric")[0]
+        order = np.argsort(-np.nan_to_num(trials.best, nan=-math.inf), kind="stable")
+        parts = ["<h2>Measured</h2>", self._best_table(order[:10].tolist(), metric)]
+        shown = order[np.linspace(0, len(order) - 1, min(len(order), MOST_CURVES)).astype(int)]
+        rows = [trials[int(row)].curve for row in shown]
+        names = {i: f"{i + 1}. best: {trials.best[row]:.4f}" for i, row in enumerate(shown[:3])}
+        parts.append(
+            plots.learning_curves([(c.epochs, c.values) for c in rows], names, metric=metric)
+        )
+        return parts + self._agreement(metric)
+
+    def _agreement(self, metric: str) -> list[str]:
+        if self.prediction is None:
+            return []
+        measured = mean_scores(self.trials)
+        some = np.isfinite(measured)
+        if some.sum() < 3:
+            return []
+        from scipy.stats import spearmanr
+
+        predicted = self.prediction.mean[some]
+        correlation = float(spearmanr(predicted, measured[some]).statistic)
+        return [
+            "<h2>Predicted against measured</h2>",
+            "<p>The predictor saw none of these trials.</p>",
+            plots.predicted_against_measured(
+                predicted,
+                self.prediction.std[some],
+                measured[some],
+                metric=metric,
+                correlation=correlation,
+            ),
+        ]
+
+    def _best_table(self, rows: Sequence[int], metric: str) -> str:
+        head = ("best " + metric, "state", "epochs", "seed", "source", "architecture")
+        body = []
+        for row in rows:
+            trial = self.trials[int(row)]
+            body.append(
+                (
+                    "–" if trial.curve.best is None else f"{trial.curve.best:.4f}",
+                    trial.state.value,
+                    str(len(trial.curve)),
+                    str(trial.seed),
+                    trial.source,
+                    self.space.format(trial.architecture),
+                )
+            )
+        return _table(body, head)
+
+
+def task_report(
+    settings: ZeroShotSettings, store: MetadataStore, task: Task, space: SearchSpace
+) -> TaskReport:
+    """Gathers what is known of a task; the prediction never sees the task's own trials."""
+    trials = store.batch(tasks=[task.name], space=space.name)
+    predictor = make_predictor(settings.predictor, space)
+    try:
+        found = run_zero_shot(settings, store, task, space, predictor)
+    except NothingToLearnFrom:
+        return TaskReport(task, space, trials, None, None)
+    prediction = predictor.predict(trials.architectures, task) if len(trials) else None
+    return TaskReport(task, space, trials, found, prediction)
+
+
+def mean_scores(trials: Trials) -> NDArray[np.float64]:
+    """Mean score over the seeds of each distinct architecture, NaN for none; shape (m,)."""
+    total = len(trials.architectures)
+    scored = np.isfinite(trials.scores)
+    codes = trials.architecture_codes[scored]
+    counts = np.bincount(codes, minlength=total)
+    sums = np.bincount(codes, weights=trials.scores[scored], minlength=total)
+    with np.errstate(invalid="ignore"):
+        mean: NDArray[np.float64] = sums / counts
+    return mean
+
+
+def _table(rows: Sequence[Sequence[str]], head: Sequence[str] = ()) -> str:
+    if not rows:
+        return ""
+    top = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
+    body = "".join(
+        "<tr>" + "".join(f'<td class="wrap">{html.escape(cell)}</td>' for cell in row) + "</tr>"
+        for row in rows
+    )
+    return f"<table>{'<tr>' + top + '</tr>' if top else ''}{body}</table>"

@@ -1,0 +1,210 @@
+"""What a journey is asked to do, read from YAML into frozen dataclasses.
+
+A file holds one mapping whose keys are the fields of one of the classes below;
+an unknown key is an error that names the nearest known one. Options of a named
+object (a space, a predictor, an evaluator) are the keyword arguments of its
+class, where their defaults live.
+"""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+Option = str | int | float | bool | None
+Settings = TypeVar("Settings")
+
+
+class SettingsError(ValueError):
+    """A settings file or option is not what it should be."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """An object by its registry's name, and keyword arguments of its class."""
+
+    name: str
+    options: Mapping[str, Option] = field(default_factory=dict)
+
+    def but(self, **options: Option) -> Named:
+        """The same with further options; those that are None are left out."""
+        given = {key: value for key, value in options.items() if value is not None}
+        return Named(self.name, {**self.options, **given})
+
+
+@dataclass(frozen=True)
+class TaskSettings:
+    """A task to register.
+
+    Attributes:
+        data: location and options, as `tasks.options` describes them.
+        kind: of data; guessed where it is None.
+    """
+
+    name: str
+    data: str
+    kind: str | None = None
+
+
+@dataclass(frozen=True)
+class ZeroShotSettings:
+    """Ranked architectures for a task with no trial.
+
+    Attributes:
+        neighbours: how many nearest tasks to learn from.
+        candidates: how many to draw where the space cannot be listed.
+        top: how many to recommend.
+        max_params: upper bound on parameters, None for none.
+        max_flops: upper bound on multiply-adds of one image, None for none.
+        exclude: tasks not to learn from.
+    """
+
+    space: Named = Named("nasbench201")
+    predictor: Named = Named("tapas")
+    neighbours: int = 12
+    candidates: int = 20_000
+    top: int = 5
+    max_params: int | None = None
+    max_flops: int | None = None
+    exclude: tuple[str, ...] = ()
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """One architecture trained on one task."""
+
+    space: Named = Named("nasbench201")
+    evaluator: Named = Named("scratch")
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class ExperienceSettings:
+    """Trials of the same random architectures on every task.
+
+    Attributes:
+        source: the trials' source.
+        architectures: how many, drawn with `seed`.
+        always: architectures to include, as the space writes them.
+        seeds: of training.
+        seed: of the draw.
+    """
+
+    tasks: tuple[TaskSettings, ...]
+    source: str
+    architectures: int
+    space: Named = Named("nasbench201")
+    evaluator: Named = Named("scratch")
+    always: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = (0,)
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class DemoSettings:
+    """The journeys one after the other: register, zero-shot, train, report.
+
+    Attributes:
+        task: the new task; ``data`` is relative to the demo's folder.
+        digits: whether to write scikit-learn's digits there as a folder of images.
+        experience: made first, where the store's is not to be used.
+    """
+
+    task: TaskSettings
+    digits: bool = False
+    experience: ExperienceSettings | None = None
+    zero_shot: ZeroShotSettings = ZeroShotSettings()
+    train: TrainSettings = TrainSettings()
+
+
+def read_settings(path: Path, kind: type[Settings]) -> Settings:
+    """The settings in a YAML file.
+
+    Raises:
+        SettingsError: unreadable, no mapping, an unknown or missing key, or a
+            value of another type; says which file and key.
+    """
+    try:
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        line = " ".join(str(error).split())
+        raise SettingsError(f"{path}: is no YAML: {line}") from error
+    return typing.cast(Settings, _parse(loaded, kind, str(path)))
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of an error message: the likeliest meant name, or all of them."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
+
+
+def _parse(value: object, kind: Any, where: str) -> object:
+    """`value` as `kind`, which may be a dataclass, a tuple, a union or a plain type."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if is_dataclass(kind):
+        return _parse_dataclass(value, typing.cast(type, kind), where)
+    if origin in (types.UnionType, typing.Union):
+        return _parse_union(value, arguments, where)
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise SettingsError(f"{where}: wanted a list, got {value!r}")
+        return tuple(_parse(item, arguments[0], f"{where}[{i}]") for i, item in enumerate(value))
+    if origin is not None and issubclass(origin, Mapping):
+        if not isinstance(value, dict):
+            raise SettingsError(f"{where}: wanted a mapping, got {value!r}")
+        return {
+            str(key): _parse(item, arguments[1], f"{where}.{key}") for key, item in value.items()
+        }
+    if kind is float and type(value) is int:
+        return float(value)
+    if kind is type(None):
+        kind = types.NoneType
+    # bool is a subclass of int, but "yes" is no number of epochs.
+    if type(value) is not kind:
+        raise SettingsError(f"{where}: wanted {kind.__name__}, got {value!r}")
+    return value
+
+
+def _parse_union(value: object, kinds: tuple[Any, ...], where: str) -> object:
+    if value is None and types.NoneType in kinds:
+        return None
+    if type(value) in kinds:
+        return value
+    rest = [kind for kind in kinds if kind is not types.NoneType]
+    if len(rest) == 1:
+        return _parse(value, rest[0], where)
+    names = " or ".join(kind.__name__ for kind in kinds)
+    raise SettingsError(f"{where}: wanted {names}, got {value!r}")
+
+
+def _parse_dataclass(value: object, kind: type, where: str) -> object:
+    if kind is Named and isinstance(value, str):
+        return Named(value)
+    if not isinstance(value, dict):
+        raise SettingsError(f"{where}: wanted a mapping, got {value!r}")
+    hints = typing.get_type_hints(kind)
+    known = {each.name: each for each in fields(kind)}
+    for key in value:
+        if key not in known:
+            raise SettingsError(f"{where}: unknown key {key!r}; {nearest(str(key), known)}")
+    for name, each in known.items():
+        if name not in value and each.default is MISSING and each.default_factory is MISSING:
+            raise SettingsError(f"{where}: needs the key {name!r}")
+    parsed = {
+        str(name): _parse(item, hints[name], f"{where}: {name}") for name, item in value.items()
+    }
+    try:
+        return kind(**parsed)
+    except ValueError as error:
+        raise SettingsError(f"{where}: {error}") from error

@@ -1,0 +1,221 @@
+"""Trials as MLflow runs: a sink for those who want to see their searches there.
+
+The store remains the record: MLflow may be out of reach, and then the sink says so in
+one `TrackingError`, soon, and the caller goes on. Nothing here is global: no active
+run, no tracking URI set for the process, so threads and processes may log at once.
+
+A trial becomes one run. `metanas.importers.mlflow` reads it back exactly.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from metadata_store.records import Trial, TrialState
+from metanas import __version__
+from metanas.importers.mlflow import KIND_TAG, STATES, as_key, tags_of
+from metanas.importers.mlflow_client import SQLITE, connected
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric, Param
+
+URI_VARIABLE = "MLFLOW_TRACKING_URI"
+PARENT_TAG = "mlflow.parentRunId"
+STATUS = {TrialState(state): status for status, state in STATES.items()}
+
+PARAMS_AT_ONCE = 100
+METRICS_AT_ONCE = 800
+"""MLflow takes at most 100 parameters, and 1,000 entries in all, in one request."""
+
+TEXT_LENGTH = 1_000
+"""Texts for the eye are cut here; MLflow refuses longer ones than 5,000."""
+
+
+class TrackingError(OSError):
+    """MLflow could not be reached, or refused; nothing else is affected."""
+
+
+def default_uri() -> str:
+    """``$MLFLOW_TRACKING_URI``, else an SQLite database in the user's data folder."""
+    return os.environ.get(URI_VARIABLE) or f"{SQLITE}{_own_folder() / 'mlflow.db'}"
+
+
+@dataclass(frozen=True)
+class MlflowSink:
+    """Logs each finished trial as a run; callable, so it is a sink like any other.
+
+    Attributes:
+        uri: of a tracking server or database; an SQLite database is made on first use.
+        experiment: its name; made on first use.
+        parent: id of the run under which trials are logged, see `start`.
+    """
+
+    uri: str = field(default_factory=default_uri)
+    experiment: str = "metanas"
+    parent: str | None = None
+
+    def __call__(self, trial: Trial) -> str:
+        return self.log(trial)
+
+    def log(self, trial: Trial, *, artifacts: Sequence[str | Path] = ()) -> str:
+        """Logs a trial.
+
+        A run that could not be logged to its end stays in the state "running", and the
+        importer passes over it.
+
+        Args:
+            artifacts: files to keep with the run, such as an exported model.
+
+        Returns:
+            The run's id.
+
+        Raises:
+            ValueError: an artifact is no file.
+            TrackingError: MLflow cannot be reached or refuses.
+        """
+        files = [Path(artifact) for artifact in artifacts]
+        for file in files:
+            if not file.is_file():
+                raise ValueError(f"need a file to keep with the run, got {file}")
+        now = int(time.time() * 1000)
+        taken = round(trial.seconds * 1000) if math.isfinite(trial.seconds) else 0
+        with connected(self.uri, raising=TrackingError, create=True) as client:
+            run = self._open(
+                client,
+                f"{trial.task} {trial.architecture.key[:8]} seed {trial.seed}",
+                {**tags_of(trial), **_told(trial)},
+                now - taken,
+            )
+            _log(client, run, _metrics(trial, now), _params(trial.architecture.choices))
+            for file in files:
+                client.log_artifact(run, str(file))
+            client.set_terminated(run, STATUS[trial.state], end_time=now)
+        return run
+
+    def start(self, name: str, settings: Mapping[str, object]) -> MlflowSink:
+        """Opens a run for a whole search, and gives the sink that logs under it.
+
+        Args:
+            settings: of the search; become the run's parameters.
+
+        Raises:
+            TrackingError: MLflow cannot be reached or refuses.
+        """
+        with connected(self.uri, raising=TrackingError, create=True) as client:
+            run = self._open(client, name, {KIND_TAG: "search"}, int(time.time() * 1000))
+            _log(client, run, [], _params(settings))
+        return replace(self, parent=run)
+
+    def finish(self, *, failed: bool = False) -> None:
+        """Closes the run that `start` opened.
+
+        Raises:
+            ValueError: there is none.
+            TrackingError: MLflow cannot be reached or refuses.
+        """
+        if self.parent is None:
+            raise ValueError("need a sink that start() gave, got one without a parent run")
+        with connected(self.uri, raising=TrackingError) as client:
+            client.set_terminated(self.parent, "FAILED" if failed else "FINISHED")
+
+    def _open(self, client: MlflowClient, name: str, tags: Mapping[str, str], start: int) -> str:
+        all_tags = {**tags, **_environment()}
+        if self.parent is not None:
+            all_tags[PARENT_TAG] = self.parent
+        run = client.create_run(self._experiment_id(client), start, all_tags, name[:TEXT_LENGTH])
+        return str(run.info.run_id)
+
+    def _experiment_id(self, client: MlflowClient) -> str:
+        from mlflow.exceptions import MlflowException
+
+        known = client.get_experiment_by_name(self.experiment)
+        if known is None:
+            try:
+                return str(client.create_experiment(self.experiment, self._artifact_location()))
+            except MlflowException:
+                known = client.get_experiment_by_name(self.experiment)
+                if known is None:  # it was not another process that made it meanwhile
+                    raise
+        return str(known.experiment_id)
+
+    def _artifact_location(self) -> str | None:
+        """Beside the database; a server knows its own place.
+
+        Why: MLflow would take the working directory.
+        """
+        if self.uri.startswith(("http://", "https://")):
+            return None
+        folder = _own_folder()
+        if self.uri.startswith(SQLITE):
+            folder = Path(self.uri.removeprefix(SQLITE).partition("?")[0]).absolute().parent
+        return (folder / "mlflow-artifacts" / as_key(self.experiment)).as_uri()
+
+
+def _log(
+    client: MlflowClient, run: str, metrics: Sequence[Metric], params: Sequence[Param]
+) -> None:
+    metrics, params = list(metrics), list(params)
+    while metrics or params:
+        client.log_batch(run, metrics[:METRICS_AT_ONCE], params[:PARAMS_AT_ONCE])
+        del metrics[:METRICS_AT_ONCE], params[:PARAMS_AT_ONCE]
+
+
+def _metrics(trial: Trial, now: int) -> list[Metric]:
+    from mlflow.entities import Metric
+
+    key = as_key(trial.curve.metric)
+    points = zip(trial.curve.epochs, trial.curve.values, strict=True)
+    curve = [Metric(key, value, now, epoch) for epoch, value in points]
+    last = trial.curve.epochs[-1] if trial.curve.epochs else 0
+    numbers = {**trial.extras, "seconds": trial.seconds}
+    extras = {f"extras/{as_key(name)}": float(number) for name, number in numbers.items()}
+    return curve + [Metric(name, number, now, last) for name, number in extras.items()]
+
+
+def _params(settings: Mapping[str, Any]) -> list[Param]:
+    from mlflow.entities import Param
+
+    texts = {as_key(name): str(value)[:TEXT_LENGTH] for name, value in settings.items()}
+    return [Param(name, text) for name, text in texts.items()]
+
+
+def _told(trial: Trial) -> dict[str, str]:
+    """Tags to search by."""
+    names = {
+        "task": trial.task,
+        "space": trial.architecture.space,
+        "architecture": trial.architecture.key,
+        "metric": trial.curve.metric,
+        "state": trial.state.value,
+        "seed": str(trial.seed),
+        "source": trial.source,
+    }
+    return {f"metanas.{name}": text[:TEXT_LENGTH] for name, text in names.items()}
+
+
+def _environment() -> dict[str, str]:
+    try:
+        torch = version("torch")
+    except PackageNotFoundError:
+        torch = "not installed"
+    return {
+        "environment.metanas": __version__,
+        "environment.python": platform.python_version(),
+        "environment.torch": torch,
+        "environment.platform": platform.platform(),
+    }
+
+
+def _own_folder() -> Path:
+    from platformdirs import user_data_dir
+
+    return Path(user_data_dir("metanas", appauthor=False))

@@ -1,0 +1,206 @@
+"""A new dataset in, ranked architectures out, with no candidate trained.
+
+The nearest tasks' trials fit a predictor; it scores a space's architectures for
+the new task; those within the limits are ranked. The answer carries its reasons:
+which tasks it was learned from, and how much each counted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from metadata_store.batch import Trials
+from metadata_store.records import TABLE_KIND, Architecture, Task
+from metadata_store.store import MetadataStore
+from metanas.predictors.recommend import recommend
+from metanas.protocols import Costs, Predictor, SearchSpace
+from metanas.spaces.random_chooser import RandomChooser
+from tasks.similarity import Neighbour, nearest
+
+
+class NothingToLearnFrom(ValueError):
+    """No other task has scores in the space."""
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """One architecture, and what is expected of it.
+
+    Attributes:
+        score: predicted, on the predictor's own scale; higher is better.
+        std: uncertainty on the same scale.
+        params: trainable numbers of the network built for the task; None where
+            the space has no networks.
+        flops: multiply-adds for one input; None likewise.
+    """
+
+    architecture: Architecture
+    score: float
+    std: float
+    params: int | None
+    flops: int | None
+
+
+@dataclass(frozen=True)
+class ZeroShot:
+    """What a zero-shot run found.
+
+    Attributes:
+        task: the task's name.
+        space: the search space's name.
+        scored: how many architectures were scored; those that compute the same
+            share one score, and only the smallest of them is recommended.
+        seconds: fit, scoring and ranking.
+        neighbours: tasks learned from, nearest first; weights sum to 1.
+        recommendations: best first.
+    """
+
+    task: str
+    space: str
+    scored: int
+    seconds: float
+    neighbours: tuple[Neighbour, ...]
+    recommendations: tuple[Recommendation, ...]
+
+
+def zero_shot(
+    task: Task,
+    store: MetadataStore,
+    *,
+    space: SearchSpace,
+    predictor: Predictor,
+    neighbours: int,
+    candidates: int,
+    top: int,
+    max_params: int | None = None,
+    max_flops: int | None = None,
+    exclude: Sequence[str] = (),
+    seed: int = 0,
+) -> ZeroShot:
+    """Fits the predictor on the nearest tasks' trials and ranks the space's architectures.
+
+    The task's own trials are never used.
+
+    Args:
+        predictor: fitted here.
+        neighbours: how many tasks to learn from.
+        candidates: how many architectures to draw where the space cannot be listed.
+        top: how many to recommend, at least 1.
+        max_params, max_flops: see `Recommendation`.
+        exclude: tasks not to learn from.
+
+    Raises:
+        NothingToLearnFrom: no other task has trials in the space.
+        ValueError: no architecture is within the limits.
+    """
+    started = time.perf_counter()
+    chosen, trials = sources(task, store, space=space, neighbours=neighbours, exclude=exclude)
+    predictor.fit(trials, {name: store.task(name) for name in trials.present("task")})
+    listed = _candidates(space, candidates, seed)
+    listed, costs = _within(listed, space, task, max_params, max_flops)
+    kept = _different(listed, costs, space)
+    drawn = [listed[i] for i in kept]
+    ranked = recommend(predictor, drawn, task, top)
+    prediction = predictor.predict([drawn[i] for i in ranked], task)
+    return ZeroShot(
+        task=task.name,
+        space=space.name,
+        scored=len(listed),
+        seconds=time.perf_counter() - started,
+        neighbours=tuple(chosen),
+        recommendations=tuple(
+            Recommendation(
+                architecture=drawn[i],
+                score=float(prediction.mean[rank]),
+                std=float(prediction.std[rank]),
+                params=None if costs is None else int(costs.params[kept[i]]),
+                flops=None if costs is None else int(costs.flops[kept[i]]),
+            )
+            for rank, i in enumerate(ranked)
+        ),
+    )
+
+
+def sources(
+    task: Task,
+    store: MetadataStore,
+    *,
+    space: SearchSpace,
+    neighbours: int,
+    exclude: Sequence[str] = (),
+) -> tuple[list[Neighbour], Trials]:
+    """The nearest other tasks with scores in the space, and their trials.
+
+    Raises:
+        NothingToLearnFrom: there is no such task.
+    """
+    everything = store.batch(space=space.name)
+    scored = everything.take(np.isfinite(everything.scores))
+    others = [
+        store.task(name)
+        for name in scored.present("task")
+        if name != task.name and name not in exclude
+    ]
+    if not others:
+        raise NothingToLearnFrom(
+            f"need trials of another task in space {space.name!r} to learn from, "
+            f"got none in the store; import some with `metanas store import`"
+        )
+    chosen = nearest(task, others, neighbours)
+    names = [neighbour.task for neighbour in chosen]
+    return chosen, store.batch(tasks=names, space=space.name)
+
+
+def _candidates(space: SearchSpace, candidates: int, seed: int) -> list[Architecture]:
+    """All architectures of the space, else some random ones."""
+    listed = space.enumerate()
+    if listed is None:
+        chooser = RandomChooser(np.random.default_rng(seed))
+        listed = [space.suggest(chooser) for _ in range(candidates)]
+    return list(listed)
+
+
+def _within(
+    architectures: list[Architecture],
+    space: SearchSpace,
+    task: Task,
+    max_params: int | None,
+    max_flops: int | None,
+) -> tuple[list[Architecture], Costs | None]:
+    """The architectures that cost no more than allowed, and what they cost."""
+    limited = max_params is not None or max_flops is not None
+    costs = None if task.kind == TABLE_KIND else space.costs(architectures, task)
+    if costs is None:
+        if limited:
+            raise ValueError(
+                f"need networks to count parameters and FLOPs, got space {space.name!r} "
+                f"and task {task.name!r} of which there are none"
+            )
+        return architectures, None
+    fits = np.ones(len(architectures), dtype=bool)
+    for values, most in ((costs.params, max_params), (costs.flops, max_flops)):
+        if most is not None:
+            fits &= values <= most
+    if not fits.any():
+        raise ValueError(
+            f"no architecture is within the limits: the least has {costs.params.min():,} "
+            f"parameters, the cheapest {costs.flops.min():,} multiply-adds"
+        )
+    kept = np.flatnonzero(fits)
+    return [architectures[i] for i in kept], Costs(costs.params[kept], costs.flops[kept])
+
+
+def _different(
+    architectures: Sequence[Architecture], costs: Costs | None, space: SearchSpace
+) -> list[int]:
+    """Positions of architectures that compute differently, the smallest of each kind."""
+    order = range(len(architectures))
+    smallest_first = order if costs is None else np.argsort(costs.params, kind="stable").tolist()
+    found: dict[str, int] = {}
+    for i in smallest_first:
+        found.setdefault(space.canonical(architectures[i]).key, i)
+    return sorted(found.values())

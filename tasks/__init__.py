@@ -1,0 +1,1 @@
+"""Datasets as tasks: loading, splitting, characterising and comparing them."""

@@ -1,0 +1,181 @@
+"""A folder (or a .zip or .tar archive) of images, one folder a class.
+
+An image belongs to the topmost folder on its way that holds images itself, and the
+class is that folder's path: ``cat/1.png`` and ``cat/small/2.png`` are both `cat`,
+``Greek/alpha/1.png`` is `Greek/alpha`. With ``depth=1`` the class is the first
+folder of the path whatever lies below. Folders that only wrap another are passed through.
+Top folders named train and val, valid, validation, dev or test are taken as parts.
+Hidden files, other files and images outside any class folder are ignored.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from PIL import Image
+
+from tasks import archive
+from tasks.cache import digest
+from tasks.images import ImageSource
+from tasks.options import Options
+from tasks.source import Loader, Rows
+
+SUFFIXES = frozenset([
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".png", ".bmp", ".dib", ".gif", ".tif", ".tiff",
+    ".webp", ".avif", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".pcx", ".sgi", ".ico",
+])  # fmt: skip
+PART_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
+}
+
+log = logging.getLogger(__name__)
+
+
+def open_folder(location: str, options: Options, cache: Path) -> ImageSource:
+    """Lists the images; none is read yet.
+
+    Raises:
+        ValueError: no images, none in a class folder, or parts of different classes.
+    """
+    path = Path(location)
+    depth = options.integer("depth", None)
+    root = path if path.is_dir() else archive.extract(path, cache, SUFFIXES)
+    root = _inside(_unwrapped(root), root, options.own.get("within"), location)
+    found = {file.relative_to(root): file for file in _images(root)}
+    if not found:
+        raise ValueError(f"need images in a folder for each class, found no image: {location}")
+    by_part = _parts([PurePosixPath(name.as_posix()) for name in found])
+    labelled = {part: _labelled(names, depth) for part, names in by_part.items()}
+    lost = len(found) - sum(len(names) for names in labelled.values())
+    if not labelled["train"]:
+        raise ValueError(
+            f"need images in a folder for each class, found {len(found)} in none: {location}"
+        )
+    if lost:
+        log.warning("ignored %d images outside any class folder: %s", lost, location)
+    classes = tuple(sorted({name for _, name in labelled["train"]}))
+    code = {name: position for position, name in enumerate(classes)}
+    labels: dict[str, Rows] = {}
+    openers = {}
+    for part, pairs in labelled.items():
+        if not pairs:
+            continue
+        strange = sorted({name for _, name in pairs} - code.keys())
+        if strange:
+            raise ValueError(f"class {strange[0]!r} has no training images: {location}")
+        labels[part] = np.array([code[name] for _, name in pairs], np.int64)
+        openers[part] = _Files([root / file for file, _ in pairs])
+    return ImageSource(classes, labels, openers)
+
+
+def stamp(location: str, options: Options) -> str:
+    """Digest of every image's path, size and time of change."""
+    path = Path(location)
+    files = _images(path) if path.is_dir() else iter([path])
+    lines = []
+    for file in files:
+        state = file.stat()
+        lines.append(f"{file.relative_to(path)} {state.st_size} {state.st_mtime_ns}")
+    return digest(*lines)
+
+
+LOADER = Loader(open_folder, stamp, own=("depth", "within"))
+
+
+class _Files:
+    def __init__(self, files: list[Path]) -> None:
+        self.files = files
+
+    def __call__(self, row: int) -> Image.Image:
+        return Image.open(self.files[row])
+
+
+def _images(root: Path) -> Iterator[Path]:
+    """Every image file below, in a fixed order."""
+    seen: set[str] = set()
+    for folder, folders, files in os.walk(root, followlinks=True):
+        # A link to a folder above would be walked for ever.
+        real = os.path.realpath(folder)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not _hidden(name))
+        for file in (Path(folder, name) for name in sorted(files)):
+            if not _hidden(file.name) and file.suffix.lower() in SUFFIXES:
+                yield file
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith((".", "__MACOSX"))
+
+
+def _folders(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.is_dir() and not _hidden(path.name)]
+
+
+def _unwrapped(root: Path) -> Path:
+    """Down through folders whose only content is one folder of folders."""
+    while True:
+        below = _folders(root)
+        images = any(path.suffix.lower() in SUFFIXES for path in root.iterdir())
+        if images or len(below) != 1 or not _folders(below[0]):
+            return root
+        root = below[0]
+
+
+def _inside(unwrapped: Path, root: Path, within: str | None, location: str) -> Path:
+    if within is None:
+        return unwrapped
+    inner = PurePosixPath(within)
+    if inner.is_absolute() or ".." in inner.parts:
+        raise ValueError(f"within must name a folder below {location}, got {within!r}")
+    for base in (unwrapped, root):
+        if (base / inner).is_dir():
+            return _unwrapped(base / inner)
+    raise FileNotFoundError(f"no folder {within!r} in {location}")
+
+
+def _parts(names: list[PurePosixPath]) -> dict[str, list[tuple[PurePosixPath, PurePosixPath]]]:
+    """By part, each image's path and the same below the part's folder."""
+    tops = {name.parts[0] for name in names if len(name.parts) > 1}
+    parts = {top: PART_NAMES[top.lower()] for top in tops if top.lower() in PART_NAMES}
+    kept: dict[str, list[tuple[PurePosixPath, PurePosixPath]]] = {"train": []}
+    if "train" not in parts.values() or len(set(parts.values())) < 2:
+        kept["train"] = [(name, name) for name in names]
+        return kept
+    for name in names:
+        part = parts.get(name.parts[0])
+        if part is not None:
+            kept.setdefault(part, []).append((name, PurePosixPath(*name.parts[1:])))
+    return kept
+
+
+def _labelled(
+    names: list[tuple[PurePosixPath, PurePosixPath]], depth: int | None
+) -> list[tuple[PurePosixPath, str]]:
+    """Path and class of each image that lies in a class folder."""
+    holders = Counter(below.parent for _, below in names)
+    labelled = []
+    for name, below in names:
+        folders = below.parts[:-1]
+        if not folders:
+            continue
+        length = depth
+        if length is None:
+            tops = range(1, len(folders) + 1)
+            length = next(n for n in tops if PurePosixPath(*folders[:n]) in holders)
+        labelled.append((name, "/".join(folders[:length])))
+    return labelled

@@ -1,0 +1,109 @@
+"""From a dataset to a task: read, split once, measured, characterised."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from metadata_store.records import Task
+from tasks import archive, idx
+from tasks.dcn import characterise
+from tasks.features import above_chance, measure
+from tasks.load import LOADERS, loader_of, prepare
+from tasks.options import compose, parse
+from tasks.source import Progress, silent
+
+
+def register(
+    name: str,
+    data: str,
+    *,
+    kind: str | None = None,
+    size: int | None = None,
+    limit: int | None = None,
+    classes: Sequence[str] | None = None,
+    grey: bool = False,
+    seed: int | None = None,
+    cache: Path | None = None,
+    progress: Progress = silent,
+) -> Task:
+    """The record of a dataset; no store is touched.
+
+    Args:
+        data: a file or folder, or a name such as ``sklearn:digits``, with options in its
+            fragment (see `tasks.options`); arguments replace those of the same name.
+        kind: names the loader; None guesses it.
+        size: side of the square images are resized to.
+        limit: how many images to keep.
+        classes: names or positions of those to keep.
+        grey: one channel.
+        seed: of the split.
+        cache: folder for prepared images; None for the usual one.
+
+    Raises:
+        ValueError: an unknown kind or option, or data that is no set of labelled images.
+        OSError: the data is missing or unreadable.
+    """
+    if not name:
+        raise ValueError("a task needs a name, got an empty one")
+    kind = kind or guess_kind(data)
+    loader = loader_of(kind)
+    location, options = parse(data.removeprefix(f"{kind}:"), loader.own)
+    if loader.is_path:
+        location = str(Path(location).expanduser().resolve())
+    options = replace(
+        options,
+        size=options.size if size is None else size,
+        limit=options.limit if limit is None else limit,
+        classes=options.classes if classes is None else tuple(classes),
+        grey=options.grey or grey,
+        seed=options.seed if seed is None else seed,
+    )
+    where = compose(location, options)
+    loaded = prepare(kind, where, cache=cache, progress=progress)
+    progress(0, 1, "measuring features")
+    features = measure(loaded)
+    found = characterise(loaded, progress=progress)
+    features["dcn_std"] = found.std
+    features["dcn_above_chance"] = above_chance(found.dcn, loaded.val.labels)
+    return Task(
+        name=name,
+        kind=kind,
+        data=where,
+        n_samples=loaded.n_samples,
+        n_classes=len(loaded.classes),
+        input_shape=loaded.shape,
+        dcn=found.dcn,
+        features=features,
+    )
+
+
+def guess_kind(data: str) -> str:
+    """The kind of data a location looks like.
+
+    Raises:
+        ValueError: it looks like none.
+        OSError: there is no such file or folder.
+    """
+    prefix, colon, _ = data.partition(":")
+    if colon and prefix in LOADERS:
+        return prefix
+    path = Path(_location(data)).expanduser()
+    if path.is_dir():
+        found = any(idx.is_idx(file) for file in path.iterdir())
+        return "idx" if found else "image_folder"
+    if not path.exists():
+        raise FileNotFoundError(f"need an existing file or folder, or KIND:NAME: {data}")
+    if path.suffix.lower() == ".npz":
+        return "npz"
+    if idx.is_idx(path):
+        return "idx"
+    if archive.is_archive(path):
+        return "image_folder"
+    raise ValueError(f"cannot guess the kind of data, known are {', '.join(LOADERS)}: {data}")
+
+
+def _location(data: str) -> str:
+    # What options a kind has is not known yet: all of any kind are let through.
+    return parse(data, {name for loader in LOADERS.values() for name in loader.own})[0]

@@ -1,0 +1,56 @@
+"""One file, whole or not there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from metanas.evaluators import checkpoint
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "run.pt"
+    checkpoint.write(path, {"values": [0.5, float("nan")], "module": {"w": torch.ones(2)}})
+    state = checkpoint.read(path)
+    assert state is not None
+    assert state["values"][0] == 0.5
+    assert torch.equal(state["module"]["w"], torch.ones(2))
+    assert [each.name for each in path.parent.iterdir()] == ["run.pt"]
+
+
+def test_no_file_is_no_state(tmp_path: Path) -> None:
+    assert checkpoint.read(tmp_path / "run.pt") is None
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "run.pt"
+    checkpoint.write(path, {"values": [0.5]})
+    with pytest.raises((AttributeError, TypeError)):
+        checkpoint.write(path, {"values": [lambda: None]})
+    assert checkpoint.read(path) == {"values": [0.5]}
+    assert [each.name for each in tmp_path.iterdir()] == ["run.pt"]
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"no checkpoint at all"])
+def test_another_file_is_refused_by_name(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "run.pt"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"run\.pt is no checkpoint; delete it"):
+        checkpoint.read(path)
+
+
+def test_a_truncated_checkpoint_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "run.pt"
+    checkpoint.write(path, {"module": {"w": torch.ones(1000)}})
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(ValueError, match=r"run\.pt is no checkpoint"):
+        checkpoint.read(path)
+
+
+def test_code_in_a_file_is_never_run(tmp_path: Path) -> None:
+    path = tmp_path / "run.pt"
+    torch.save({"values": Path("anything")}, path)
+    with pytest.raises(ValueError, match=r"run\.pt is no checkpoint"):
+        checkpoint.read(path)

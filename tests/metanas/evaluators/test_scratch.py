@@ -1,0 +1,368 @@
+"""Training from fresh weights: what it learns, what a seed promises, where it resumes."""
+
+from __future__ import annotations
+
+import math
+import pickle
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from metadata_store.records import Architecture, Task
+from metanas.evaluators.scratch import Scratch, channel_statistics
+from metanas.evaluators.training import Recipe, Run
+from metanas.protocols import Evaluator
+from metanas.spaces.nasbench201 import NasBench201
+from tasks.load import Split, TaskData
+from tests.contracts.evaluator import EvaluatorContract
+
+ROOT = Path(__file__).parents[3]
+SPACE = NasBench201(width=4, cells=1)
+GOOD = SPACE.parse(
+    "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_1x1~1|+|skip_connect~0|none~1|nor_conv_3x3~2|"
+)
+DEAD = SPACE.parse("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|")
+
+
+def stripes(n: int, *, seed: int, channels: int = 1) -> Split:
+    """Four classes by the direction of stripes, at random places, under noise."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % 4
+    y, x = np.mgrid[:10, :10]
+    along = np.stack([y, x, y + x, y - x])[labels]  # (n, 10, 10)
+    waves = np.sin(1.6 * along + rng.uniform(0, 2 * np.pi, (n, 1, 1)))
+    images = 127 + 50 * waves[:, None] + rng.normal(0, 30, (n, channels, 10, 10))
+    return Split(
+        torch.from_numpy(images.clip(0, 255).astype(np.uint8)),
+        torch.from_numpy(labels.astype(np.int64)),
+    )
+
+
+def load(task: Task) -> TaskData:
+    """Pickles by name, as the default does."""
+    return TaskData(
+        train=stripes(96, seed=1, channels=task.input_shape[0]),
+        val=stripes(80, seed=2, channels=task.input_shape[0]),
+        test=None,
+        classes=("a", "b", "c", "d"),
+        skipped=0,
+    )
+
+
+def task_of(channels: int = 1) -> Task:
+    return Task("stripes", "test", "stripes", 176, 4, (channels, 10, 10), None, {})
+
+
+TASK = task_of()
+
+
+def scratch(**options: object) -> Scratch:
+    given: dict[str, object] = {"epochs": 3, "batch_size": 32, "device": "cpu", "load": load}
+    return Scratch(SPACE, **{**given, **options})  # type: ignore[arg-type]
+
+
+def finished(evaluator: Scratch, architecture: Architecture = GOOD, *, seed: int = 0) -> Run:
+    run = evaluator.run(architecture, TASK, seed=seed)
+    list(run)
+    return run
+
+
+def weights(run: Run) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in run.module.state_dict().items()}
+
+
+def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+class TestScratch(EvaluatorContract):
+    @pytest.fixture
+    def evaluator(self) -> Evaluator:
+        return scratch()
+
+    @pytest.fixture
+    def architecture(self) -> Architecture:
+        return GOOD
+
+    @pytest.fixture
+    def task(self) -> Task:
+        return TASK
+
+
+class TestScratchWithCheckpoints(TestScratch):
+    @pytest.fixture
+    def evaluator(self, tmp_path: Path) -> Evaluator:
+        return scratch(checkpoints=tmp_path)
+
+
+# What it learns
+
+
+def test_a_network_learns_and_one_that_nothing_passes_does_not() -> None:
+    run = finished(scratch(epochs=8, batch_size=16))
+    assert run.values[-1] > 0.85
+    assert run.values[-1] > run.values[0]
+    assert run.losses[-1] < 0.5 < run.losses[0]
+    dead = finished(scratch(epochs=3), DEAD)
+    assert dead.values[-1] == 0.25
+
+
+def test_colour_is_trained_too() -> None:
+    run = scratch().run(GOOD, task_of(channels=3), seed=0)
+    assert len(list(run)) == 3
+
+
+def test_the_network_takes_images_between_0_and_1_and_scores_as_reported() -> None:
+    run = finished(scratch())
+    val = load(TASK).val
+    assert not run.module.training
+    logits = run.module(val.images.float() / 255)
+    accuracy = (logits.argmax(1) == val.labels).float().mean()
+    assert float(accuracy) == pytest.approx(run.values[-1])
+
+
+def test_channel_statistics_are_those_of_the_images() -> None:
+    images = stripes(50, seed=0, channels=2).images
+    images[:, 1] //= 2
+    mean, std = channel_statistics(images)
+    scaled = images.double() / 255
+    np.testing.assert_allclose(mean, scaled.mean(dim=(0, 2, 3)))
+    np.testing.assert_allclose(std, scaled.std(dim=(0, 2, 3), correction=0))
+
+
+def test_a_channel_that_never_changes_is_trained_without_harm() -> None:
+    def flat(task: Task) -> TaskData:
+        data = load(task_of(channels=2))
+        data.train.images[:, 1] = data.val.images[:, 1] = 9
+        return data
+
+    run = scratch(load=flat, epochs=1).run(GOOD, task_of(channels=2), seed=0)
+    assert [math.isfinite(value) for _, value in run] == [True]
+
+
+def test_the_learning_rate_falls_to_nothing() -> None:
+    run = finished(scratch(epochs=4))
+    before = weights(run)
+    rates = [group["lr"] for group in run._optimizer.param_groups]
+    assert all(0 < rate < 0.1 * Recipe.lr for rate in rates)
+    assert list(run) == list(enumerate(run.values, start=1))
+    assert same(before, weights(run))
+
+
+@pytest.mark.parametrize("n", [1, 5, 31, 33])
+def test_any_number_of_images_is_trained(n: int) -> None:
+    def few(task: Task) -> TaskData:
+        whole = load(task)
+        train = Split(whole.train.images[:n], whole.train.labels[:n])
+        return TaskData(train, whole.val, None, whole.classes, 0)
+
+    assert len(list(scratch(load=few, epochs=2)(GOOD, TASK, seed=0))) == 2
+
+
+def test_divergence_yields_nan_and_ends_it(tmp_path: Path) -> None:
+    evaluator = scratch(lr=1e30, checkpoints=tmp_path)
+    run = finished(evaluator)
+    assert len(run.values) < 3
+    assert math.isnan(run.values[-1])
+    assert run.diverged
+    again = evaluator.run(GOOD, TASK, seed=0)
+    assert [math.isnan(value) for _, value in again] == [
+        math.isnan(value) for value in run.values
+    ]
+
+
+# What a seed promises
+
+
+def test_a_seed_fixes_curve_and_weights_whatever_was_drawn_before() -> None:
+    torch.manual_seed(1)
+    first = finished(scratch())
+    torch.manual_seed(2)
+    torch.rand(5)
+    second = finished(scratch())
+    assert first.values == second.values
+    assert first.losses == second.losses
+    assert same(weights(first), weights(second))
+
+
+def test_the_callers_random_numbers_are_left_alone() -> None:
+    torch.manual_seed(3)
+    wanted = torch.rand(4)
+    torch.manual_seed(3)
+    curve = scratch(epochs=1)(GOOD, TASK, seed=0)
+    next(curve)
+    assert torch.equal(torch.rand(4), wanted)
+
+
+def test_another_seed_trains_another_network() -> None:
+    first, second = finished(scratch(epochs=1)), finished(scratch(epochs=1), seed=1)
+    assert first.losses != second.losses
+    assert not same(weights(first), weights(second))
+
+
+class Forgetful(NasBench201):
+    """Networks that draw random numbers while they train."""
+
+    def build(self, architecture: Architecture, task: Task) -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(100, 4))
+
+
+def test_networks_that_draw_random_numbers_keep_the_promises(tmp_path: Path) -> None:
+    def runs(seed: int, **options: Path) -> Run:
+        evaluator = Scratch(Forgetful(), epochs=3, device="cpu", load=load, **options)
+        return evaluator.run(GOOD, TASK, seed=seed)
+
+    whole = runs(0)
+    list(whole)
+    with closing(iter(runs(0, checkpoints=tmp_path))) as curve:
+        next(curve)
+    torch.rand(3)
+    resumed = runs(0, checkpoints=tmp_path)
+    list(resumed)
+    assert resumed.losses == whole.losses
+    assert same(weights(resumed), weights(whole))
+
+
+def test_an_evaluator_comes_back_from_a_pickle() -> None:
+    evaluator = pickle.loads(pickle.dumps(scratch(epochs=1)))
+    assert list(evaluator(GOOD, TASK, seed=0)) == list(scratch(epochs=1)(GOOD, TASK, seed=0))
+
+
+# Where it resumes
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_a_training_cut_off_goes_on_exactly(epochs: int, tmp_path: Path) -> None:
+    whole = finished(scratch(epochs=4))
+    with closing(scratch(epochs=4, checkpoints=tmp_path)(GOOD, TASK, seed=0)) as curve:
+        list(islice(curve, epochs))
+    resumed = scratch(epochs=4, checkpoints=tmp_path).run(GOOD, TASK, seed=0)
+    assert len(resumed.values) == epochs
+    assert [value for _, value in resumed] == whole.values
+    assert resumed.losses == whole.losses
+    assert same(weights(resumed), weights(whole))
+
+
+KILLED = """
+import os, signal, sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+spec = spec_from_file_location("this_test", sys.argv[1])
+test = sys.modules["this_test"] = module_from_spec(spec)
+spec.loader.exec_module(test)
+test.torch.set_num_threads(1)
+for epoch, value in test.scratch(epochs=4, checkpoints=Path(sys.argv[2]))(
+    test.GOOD, test.TASK, seed=0
+):
+    if epoch == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_killed_process_leaves_what_another_goes_on_from_exactly(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, __file__, str(tmp_path)], cwd=ROOT, check=False
+    )
+    assert done.returncode == -signal.SIGKILL
+    whole = finished(scratch(epochs=4))
+    resumed = scratch(epochs=4, checkpoints=tmp_path).run(GOOD, TASK, seed=0)
+    assert len(resumed.values) == 2
+    assert [value for _, value in resumed] == whole.values
+    assert same(weights(resumed), weights(whole))
+
+
+def test_a_finished_training_is_not_repeated(tmp_path: Path) -> None:
+    first = finished(scratch(checkpoints=tmp_path))
+    (file,) = tmp_path.iterdir()
+    written = file.stat().st_mtime_ns
+    again = finished(scratch(checkpoints=tmp_path))
+    assert again.values == first.values
+    assert again.seconds == first.seconds > 0
+    assert same(weights(again), weights(first))
+    assert file.stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"lr": 0.05},
+        {"epochs": 4},
+        {"augment": "none"},
+        {"seed": 1},
+        {"architecture": DEAD},
+        {"space": NasBench201(width=5, cells=1)},
+        {"task": Task("other", "test", "stripes", 176, 4, (1, 10, 10), None, {})},
+    ],
+    ids=lambda other: next(iter(other)),
+)
+def test_another_training_has_another_checkpoint(
+    other: dict[str, object], tmp_path: Path
+) -> None:
+    finished(scratch(checkpoints=tmp_path))
+    given = dict(other)
+    seed, architecture = given.pop("seed", 0), given.pop("architecture", GOOD)
+    space, task = given.pop("space", SPACE), given.pop("task", TASK)
+    options = {"epochs": 3, "batch_size": 32, "device": "cpu", "load": load, **given}
+    evaluator = Scratch(space, checkpoints=tmp_path, **options)  # type: ignore[arg-type]
+    run = evaluator.run(architecture, task, seed=seed)  # type: ignore[arg-type]
+    assert run.values == []
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"epochs": 0}, "need one epoch"),
+        ({"batch_size": 0}, "need one epoch and one image"),
+        ({"lr": 0.0}, "need lr above 0"),
+        ({"lr": math.nan}, "need lr above 0"),
+        ({"weight_decay": -1.0}, "weight_decay"),
+        ({"momentum": 1.0}, "momentum"),
+        ({"label_smoothing": 1.0}, "label_smoothing"),
+        ({"augment": "mixup"}, "augment must be one of auto"),
+        ({"device": "abacus"}, "need a device of this machine, got 'abacus'"),
+        ({"device": "cuda:99"}, "need a device of this machine, got 'cuda:99'"),
+    ],
+)
+def test_options_out_of_range_are_refused(wrong: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        scratch(**wrong)
+
+
+def test_a_task_without_images_is_refused() -> None:
+    with pytest.raises(ValueError, match="table"):
+        Scratch(SPACE, device="cpu").run(GOOD, Task.table("table"), seed=0)
+
+
+def test_a_task_is_loaded_by_its_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("METANAS_CACHE", str(tmp_path))
+    task = Task("gratings", "synthetic", "gratings#n=60", 60, 4, (1, 16, 16), None, {})
+    values = [value for _, value in Scratch(SPACE, epochs=2, device="cpu")(GOOD, task, seed=0)]
+    assert len(values) == 2
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("amp", [False, True])
+def test_a_gpu_learns_the_same(amp: bool) -> None:
+    evaluator = scratch(epochs=8, batch_size=16, device="cuda", amp=amp)
+    run = finished(evaluator)
+    assert run.values[-1] > 0.85
