@@ -36,7 +36,7 @@ def read_tables(path: str | Path) -> Iterator[pa.Table]:
     if path.stat().st_size == 0:
         raise UnreadableTable(f"need a trial table, got the empty file {path}")
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, pre_buffer=False) as file:
             _require_columns(file.schema_arrow)
             for part in file.iter_batches(ROWS_AT_ONCE, columns=SCHEMA.names):
                 yield conform(pa.Table.from_batches([part]))

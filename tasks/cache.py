@@ -79,6 +79,6 @@ def read(folder: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]] | None:
             path.stem: np.load(path, mmap_mode="c", allow_pickle=False)
             for path in folder.glob("*.npy")
         }
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise OSError(f"cannot read the cached images, delete {folder}: {error}") from error
     return arrays, about

@@ -101,7 +101,7 @@ def _landmarks(
 
 def _pooled(images: Tensor) -> Tensor:
     """Shape (n, pixels)."""
-    size = [min(side, POOLED) for side in images.shape[2:]]
+    size = min(images.shape[2], POOLED), min(images.shape[3], POOLED)
     return functional.adaptive_avg_pool2d(images, size).flatten(1)
 
 
@@ -123,7 +123,7 @@ def _logistic(train: Tensor, labels: Tensor, val: Tensor, n_classes: int) -> Ten
         value.backward()  # type: ignore[no-untyped-call]
         return value
 
-    optimizer.step(loss)  # type: ignore[arg-type]
+    optimizer.step(loss)  # type: ignore[no-untyped-call]
     return (val @ weights.detach()).argmax(dim=1)
 
 

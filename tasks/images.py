@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from struct import error as StructError
+from zlib import error as ZlibError
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,19 @@ from PIL import Image, ImageOps
 
 from tasks.source import Images, Progress, Rows, default_size
 
-UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, IndexError, StructError, TypeError)
+UNREADABLE = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    LookupError,
+    ArithmeticError,
+    RuntimeError,
+    TypeError,
+    StructError,
+    ZlibError,
+    Image.DecompressionBombError,
+)
 """What Pillow raises for a damaged file."""
 
 Opener = Callable[[int], Image.Image]
@@ -73,7 +86,7 @@ def _header(opener: Opener, row: int) -> tuple[int, int] | None:
     try:
         with opener(row) as image:
             return image.height, image.width
-    except (*UNREADABLE, Image.DecompressionBombError):
+    except UNREADABLE:
         return None
 
 
@@ -85,7 +98,7 @@ def _pixels(opener: Opener, row: int, size: tuple[int, int]) -> Images | None:
             # JPEG decodes faster to a fraction of its size; twice the wanted one is plenty.
             image.draft("RGB", (2 * width, 2 * height))
             plain = _rgb(ImageOps.exif_transpose(image))
-    except (*UNREADABLE, Image.DecompressionBombError):
+    except UNREADABLE:
         return None
     if plain.size != (width, height):
         plain = plain.resize((width, height), Image.Resampling.BILINEAR)

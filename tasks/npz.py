@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib.format import MAGIC_PREFIX
 from numpy.typing import NDArray
 
 from tasks.arrays import source_of
@@ -49,11 +50,16 @@ def open_npz(location: str, options: Options, cache: Path) -> ArraySource:
     """
     path = Path(location)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if isinstance(file, np.ndarray):
+        # Opened here, since NumPy leaves a damaged file open.
+        with path.open("rb") as raw:
+            if raw.read(len(MAGIC_PREFIX)) == MAGIC_PREFIX:
                 raise ValueError("it holds one array without a name")
-            roles = _roles(file.files)
-            arrays = {role: file[name] for role, name in roles.items()}
+            if not zipfile.is_zipfile(raw):
+                raise ValueError("it is no whole zip file")
+            raw.seek(0)
+            with np.load(raw, allow_pickle=False) as file:
+                found = sorted(file.files)
+                arrays = {role: file[name] for role, name in _roles(found).items()}
     except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"cannot read the .npz, {error}: {location}") from error
     names: NDArray[Any] | None = arrays.pop(("names", ""), None)
@@ -67,7 +73,7 @@ def open_npz(location: str, options: Options, cache: Path) -> ArraySource:
     if "train" not in parts:
         raise ValueError(
             "need arrays such as x and y, images and labels or x_train and y_train, "
-            f"got {', '.join(sorted(file.files)) or 'none'}: {location}"
+            f"got {', '.join(found) or 'none'}: {location}"
         )
     return source_of(parts, location, names=None if names is None else [str(n) for n in names])
 

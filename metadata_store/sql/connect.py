@@ -135,13 +135,15 @@ def _sqlite(url: str, rest: str) -> sa.Engine:
     def tune(connection: Any, record: object) -> None:
         cursor = connection.cursor()
         cursor.execute("PRAGMA synchronous=NORMAL")  # safe with a write-ahead log
-        cursor.execute("PRAGMA cache_size=-65536")  # kiB
         cursor.close()
 
     @event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
-        writes = connection.get_execution_options().get(_WRITES)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        if connection.get_execution_options().get(_WRITES):
+            connection.exec_driver_sql("PRAGMA cache_size=-65536")  # kiB, for the indices
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            connection.exec_driver_sql("BEGIN")
 
     return engine
 

@@ -50,6 +50,7 @@ def read_batch(connection: sa.Connection, *conditions: sa.ColumnElement[bool]) -
     query = sa.select(
         TRIAL.c.task_id,
         TRIAL.c.metric_id,
+        TRIAL.c.space_id,
         TRIAL.c.architecture_id,
         TRIAL.c.source_id,
         TRIAL.c.grid_id,
@@ -77,17 +78,18 @@ def read_batch(connection: sa.Connection, *conditions: sa.ColumnElement[bool]) -
         curves += b"".join(values)
     if not numbers:
         return Trials.of([])
-    task, metric, architecture, source, grid, seed, lengths = np.concatenate(numbers, axis=1)
-    architectures, spaces = _architectures(connection, architecture)
+    ids = np.concatenate(numbers, axis=1)
+    numbers.clear()  # a million trials count: every column is in memory once
+    task, metric, space, architecture, source, grid, seed, lengths = ids
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
     columns = {
-        "task": _names(connection, TASK, task),
-        "metric": _names(connection, METRIC, metric),
-        "space": spaces,
-        "architecture": architectures,
+        "task": _encoded(connection, TASK.c.name, task),
+        "metric": _encoded(connection, METRIC.c.name, metric),
+        "space": _encoded(connection, SPACE.c.name, space),
+        "architecture": _encoded(connection, ARCHITECTURE.c.choices, architecture),
         "seed": pa.array(seed, pa.int32()),
         "state": pa.chunked_array(states),
-        "source": _names(connection, SOURCE, source),
+        "source": _encoded(connection, SOURCE.c.name, source),
         "seconds": pa.array(np.concatenate(seconds)),
         "epochs": pa.ListArray.from_arrays(offsets, _epochs(connection, grid)),
         "values": pa.ListArray.from_arrays(offsets, _floats(curves)),
@@ -100,53 +102,47 @@ def _floats(curves: bytearray) -> pa.Array:
     return pa.array(np.frombuffer(curves, "<f4").astype(np.float32, copy=False))
 
 
-def _epochs(connection: sa.Connection, grids: NDArray[np.int64]) -> pa.Array:
-    """The epochs of row after row."""
-    used, codes = np.unique(grids, return_inverse=True)
-    texts = _column(connection, GRID, GRID.c.epochs, used)
-    epochs = [np.frombuffer(text, "<i4").astype(np.int32) for text in texts]
+def _epochs(connection: sa.Connection, ids: NDArray[np.int64]) -> pa.Array:
+    """The epochs of row after row, by the ids of their grids."""
+    used, codes = np.unique(ids, return_inverse=True)
+    texts, rows = _entries(connection, GRID.c.epochs, used)
+    grids = texts.take(pa.array(rows)).to_pylist()
+    epochs = [np.frombuffer(grid, "<i4").astype(np.int32) for grid in grids]
     return pa.array(np.concatenate([epochs[code] for code in codes.tolist()]))
 
 
-def _names(
-    connection: sa.Connection, table: sa.Table, ids: NDArray[np.int64]
+def _encoded(
+    connection: sa.Connection, column: sa.Column[str], ids: NDArray[np.int64]
 ) -> pa.DictionaryArray:
+    """A column of another table by the ids there, one a row."""
     used, codes = np.unique(ids, return_inverse=True)
-    return _encoded(codes, _column(connection, table, table.c.name, used))
+    # Rows may share a text, as spaces do that have the same choices.
+    texts, rows = _entries(connection, column, used)
+    encoded = texts.dictionary_encode().combine_chunks()
+    codes = encoded.indices.to_numpy()[rows][codes]
+    del texts
+    pa.default_memory_pool().release_unused()  # a million texts were held twice
+    return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), encoded.dictionary)
 
 
-def _architectures(
-    connection: sa.Connection, ids: NDArray[np.int64]
-) -> tuple[pa.DictionaryArray, pa.DictionaryArray]:
-    """The columns of architectures and of their spaces."""
-    used, codes = np.unique(ids, return_inverse=True)
-    texts = _column(connection, ARCHITECTURE, ARCHITECTURE.c.choices, used)
-    space_ids = np.array(_column(connection, ARCHITECTURE, ARCHITECTURE.c.space_id, used))
-    # Spaces may share a text, and a dictionary holds each text once.
-    distinct = {text: code for code, text in enumerate(dict.fromkeys(texts))}
-    text_codes = np.array([distinct[text] for text in texts])[codes]
-    return _encoded(text_codes, list(distinct)), _names(connection, SPACE, space_ids[codes])
-
-
-def _encoded(codes: NDArray[np.int64], names: Sequence[str]) -> pa.DictionaryArray:
-    return pa.DictionaryArray.from_arrays(
-        pa.array(codes.astype(np.int32)), pa.array(names, pa.string())
-    )
-
-
-def _column(
-    connection: sa.Connection, table: sa.Table, column: sa.Column[Any], ids: NDArray[np.int64]
-) -> list[Any]:
-    """A column's entries at these ids, which are sorted and distinct."""
+def _entries(
+    connection: sa.Connection, column: sa.Column[Any], ids: NDArray[np.int64]
+) -> tuple[pa.ChunkedArray, NDArray[np.int64]]:
+    """Entries of a column, and which of them are at these sorted, distinct ids."""
+    key = column.table.c.id
     low, high = int(ids[0]), int(ids[-1])
     if high - low < 2 * len(ids):
-        conditions = [table.c.id.between(low, high)]
+        conditions = [key.between(low, high)]
     else:
         wanted = ids.tolist()
         starts = range(0, len(wanted), IDS_AT_ONCE)
-        conditions = [table.c.id.in_(wanted[start : start + IDS_AT_ONCE]) for start in starts]
-    found: dict[int, Any] = {}
+        conditions = [key.in_(wanted[start : start + IDS_AT_ONCE]) for start in starts]
+    found: list[NDArray[np.int64]] = []
+    entries: list[pa.Array] = []
     for condition in conditions:
-        rows = connection.execute(sa.select(table.c.id, column).where(condition))
-        found.update((number, entry) for number, entry in rows)
-    return [found[number] for number in ids.tolist()]
+        result = connection.execute(sa.select(key, column).where(condition).order_by(key))
+        for rows in result.partitions(ROWS_AT_ONCE):
+            numbers, texts = zip(*rows, strict=True)
+            found.append(np.array(numbers, np.int64))
+            entries.append(pa.array(texts))
+    return pa.chunked_array(entries), np.searchsorted(np.concatenate(found), ids)

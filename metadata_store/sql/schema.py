@@ -21,6 +21,8 @@ REVISIONS = ("0001",)
 
 VERSION_TABLE = "metanas_revision"
 
+MIGRATIONS = Path(__file__).parent.parent / "migrations"
+
 _metadata = sa.MetaData()
 _alembic = threading.Lock()  # its proxies are globals of the process
 
@@ -102,8 +104,8 @@ def revision_of(connection: sa.Connection) -> str | None:
     return None if found is None else str(found)
 
 
-def upgrade(connection: sa.Connection, revision: str = REVISIONS[-1]) -> None:
-    """Brings the store in this database, made if there is none, to a revision.
+def upgrade(connection: sa.Connection) -> None:
+    """Brings the store in this database, made if there is none, to the newest revision.
 
     Runs in the connection's transaction.
     """
@@ -111,8 +113,7 @@ def upgrade(connection: sa.Connection, revision: str = REVISIONS[-1]) -> None:
     from alembic.config import Config
 
     config = Config()
-    folder = Path(__file__).parent.parent / "migrations"
-    config.set_main_option("script_location", str(folder).replace("%", "%%"))
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     with _alembic:
-        command.upgrade(config, revision)
+        command.upgrade(config, "head")

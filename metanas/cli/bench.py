@@ -64,7 +64,7 @@ def trials_of(given: Namespace) -> tuple[Trials, Mapping[str, Any]]:
 
 
 def _zero_shot(given: Namespace) -> None:
-    from metanas.bench.zero_shot import bench_zero_shot
+    from metanas.bench.zero_shot import METHODS, bench_zero_shot
 
     trials, tasks = trials_of(given)
     with progress(given) as advance:
@@ -74,10 +74,10 @@ def _zero_shot(given: Namespace) -> None:
             tasks=tasks,
             sources=given.sources,
             seeds=given.seeds,
-            methods=given.methods,
-            progress=advance,
+            methods=given.methods or METHODS,
+            progress=lambda done, total: advance(done, total, "zero-shot"),
         )
-    columns = ("regret_top1", "regret_top5", "spearman", "kendall", "seconds")
+    columns = ("regret_top1", "regret_top5", "regret_top10", "spearman", "kendall", "seconds")
     rows = [
         (name, *(found[column] for column in columns))
         for name, found in document["methods"].items()

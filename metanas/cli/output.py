@@ -21,8 +21,10 @@ def emit(given: Namespace, document: Mapping[str, Any] | Sequence[Any], text: An
         return
     from rich.console import Console
 
+    # A file has no edge to fold lines at.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 240)
     for part in text if isinstance(text, list) else [text]:
-        Console(highlight=False, soft_wrap=not sys.stdout.isatty()).print(part)
+        console.print(part)
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Any:
@@ -33,7 +35,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
     made = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for index, column in enumerate(columns):
         numeric = all(isinstance(row[index], int | float) for row in rows)
-        made.add_column(column, justify="right" if numeric and rows else "left", overflow="fold")
+        made.add_column(column, justify="right" if numeric and rows else "left", overflow="fold", no_wrap=numeric)
     for row in rows:
         made.add_row(*(_cell(value) for value in row))
     return made

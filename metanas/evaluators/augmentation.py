@@ -75,12 +75,13 @@ def augmentation(name: str, images: Tensor, labels: Tensor) -> Augmentation:
     return Augmentation(max(1, min(images.shape[2:]) // 8), flip)
 
 
-def mirrors_keep_class(images: Tensor, labels: Tensor, *, most: int = 1000) -> bool:
+def mirrors_keep_class(images: Tensor, labels: Tensor, *, most: int = 2000) -> bool:
     """Whether mirrored images are about as near to their own class as the images themselves.
 
-    Half of up to `most` images, always the same, are classified by their
-    nearest neighbour among the other half, as they are and mirrored; mirroring is
-    harmless if at least four fifths of what is right above chance stays right.
+    Up to `most` images, always the same, are classified by their nearest neighbour
+    among the others, as they are and mirrored. Mirroring is harmless if at least 85 %
+    of what is right above chance stays right: it is nearly all for animals, vehicles
+    and shirts, half at most for letters, digits and shoes.
 
     Args:
         images: uint8; shape (n, c, h, w).
@@ -88,18 +89,14 @@ def mirrors_keep_class(images: Tensor, labels: Tensor, *, most: int = 1000) -> b
     """
     shuffled = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
     picked = shuffled[:most]
-    chosen, classes = images[picked].float(), labels[picked]
+    classes = labels[picked]
     size = min(16, *images.shape[2:])
-    small = functional.adaptive_avg_pool2d(chosen, size)
-    small = small - small.mean(dim=(1, 2, 3), keepdim=True)
-    known, asked = small[0::2].flatten(1), small[1::2]
-    if len(asked) == 0:
-        return False
-    right = [
-        float((classes[0::2][torch.cdist(each.flatten(1), known).argmin(1)] == classes[1::2])
-              .float().mean())
-        for each in (asked, asked.flip(3))
-    ]  # fmt: skip
-    counts = torch.bincount(classes).float()
-    chance = float((counts / counts.sum()).square().sum())
-    return right[1] - chance >= 0.8 * (right[0] - chance)
+    small = functional.adaptive_avg_pool2d(images[picked].float(), size)
+    small -= small.mean(dim=(1, 2, 3), keepdim=True)
+    right = []
+    for asked in (small, small.flip(3)):
+        distance = torch.cdist(asked.flatten(1), small.flatten(1)).fill_diagonal_(torch.inf)
+        right.append(float((classes[distance.argmin(1)] == classes).float().mean()))
+    shares = torch.bincount(classes).float() / len(classes)
+    chance = float(shares.square().sum())
+    return right[0] > chance and right[1] - chance >= 0.85 * (right[0] - chance)

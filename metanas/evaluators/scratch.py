@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from metadata_store.records import Architecture, Task
+from metanas.evaluators.augmentation import augmentation
 from metanas.evaluators.training import Curve, Recipe, Run, mixed_seed, seeded
 from metanas.networks.ops import Normalised
 from metanas.protocols import SearchSpace
@@ -88,6 +89,7 @@ class Scratch:
             network = self.space.build(architecture, task)
         data = self.load(task)
         module = Normalised(network, *channel_statistics(data.train.images))
+        augment = augmentation(self.recipe.augment, data.train.images, data.train.labels)
         path = None
         if self.checkpoints is not None:
             # Names and shapes tell apart networks that a space builds with other options,
@@ -101,11 +103,12 @@ class Scratch:
                 module.std.flatten().tolist(),
                 shapes,
                 asdict(self.recipe),
+                asdict(augment),
                 seed,
             ]
             digest = hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
             path = self.checkpoints / f"{digest}.pt"
-        return Run(module, data, self.recipe, seed=seed, device=self.device, path=path)
+        return Run(module, data, self.recipe, augment, seed=seed, device=self.device, path=path)
 
 
 def channel_statistics(images: Tensor) -> tuple[list[float], list[float]]:

@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from metanas.evaluators import checkpoint
-from metanas.evaluators.augmentation import AUGMENTATIONS, augmentation
+from metanas.evaluators.augmentation import AUGMENTATIONS, Augmentation
 
 if TYPE_CHECKING:
     from tasks.load import Split, TaskData
@@ -96,6 +96,7 @@ class Run:
 
     Args:
         module: takes float images in [0, 1]; it is moved to the device and trained in place.
+        augment: what `recipe.augment` means for the data.
         path: of the checkpoint, None for none; what it holds is loaded at once.
 
     Attributes:
@@ -110,6 +111,7 @@ class Run:
         module: nn.Module,
         data: TaskData,
         recipe: Recipe,
+        augment: Augmentation,
         *,
         seed: int,
         device: torch.device,
@@ -123,7 +125,7 @@ class Run:
         self._seed = seed
         self._device = device
         self._path = path
-        self._augment = augmentation(recipe.augment, data.train.images, data.train.labels)
+        self._augment = augment
         self._train = _on_device(data.train, device)
         self._val = _on_device(data.val, device)
         self._optimizer = torch.optim.SGD(

@@ -2,6 +2,9 @@
 
 A pickle may name any function and have it called. Here only those that rebuild
 containers and NumPy values are known; all others are refused before any call.
+
+Why any exception counts as a broken file: on bytes that are no pickle, or a part of
+one, the unpicklers raise whatever the next operation on their stack runs into.
 """
 
 from __future__ import annotations
@@ -17,8 +20,17 @@ import numpy as np
 _SCALAR = np.float64(0).__reduce__()[0]
 _ARRAY = np.empty(0).__reduce__()[0]
 
+
+def _bytes(text: str, encoding: str) -> bytes:
+    """How pickles of protocol 2 write bytes."""
+    if encoding != "latin1":
+        raise ValueError(f"bytes are written as latin1, got {encoding}")
+    return text.encode("latin1")
+
+
 ALLOWED: dict[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): OrderedDict,
+    ("_codecs", "encode"): _bytes,
     ("builtins", "set"): set,
     ("__builtin__", "set"): set,
     ("numpy", "dtype"): np.dtype,
@@ -32,21 +44,6 @@ ALLOWED: dict[tuple[str, str], Any] = {
 
 NUMBERS = (np.float64, np.float32, np.int64, np.int32)
 """Types of NumPy values in a file of tensors."""
-
-BROKEN = (
-    pickle.UnpicklingError,
-    ArithmeticError,
-    AttributeError,
-    EOFError,
-    ImportError,
-    LookupError,
-    MemoryError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
-"""What the unpicklers raise on bytes that are no pickle, or only a part of one."""
 
 
 class Readable(Protocol):
@@ -69,7 +66,7 @@ def load(file: Readable, *, where: str) -> Any:
         return _Unpickler(file).load()
     except _NotAllowed as error:
         raise _refused(where, str(error)) from None
-    except BROKEN as error:
+    except Exception as error:
         raise _unreadable(where, error) from error
 
 
@@ -86,7 +83,7 @@ def load_torch(path: Path) -> Any:
     try:
         with torch.serialization.safe_globals([*safe, *dtypes]):
             return torch.load(path, map_location="cpu", weights_only=True)
-    except BROKEN as error:
+    except Exception as error:
         named = re.search(r"(?:GLOBAL|class) ([\w.]+)", str(error))
         if named and isinstance(error, pickle.UnpicklingError):
             raise _refused(str(path), named[1]) from None

@@ -18,7 +18,7 @@ from torch.nn import functional
 WIDTH = 64
 SUBSET = 160
 """Architectures a step, drawn anew for each member."""
-SHIFTS = 32
+SHIFTS = 16
 """Partners each of them is compared with in a step."""
 TASKS = 16
 """Tasks compared in a step."""
@@ -52,7 +52,7 @@ class RankingEnsemble:
         self._parameters = []
         for fan_in, fan_out in pairwise(sizes):
             shape = self._members, fan_in, fan_out
-            weight = torch.randn(shape, generator=generator) * (2.0 / fan_in) ** 0.5
+            weight = torch.randn(shape, generator=generator) * (2.0 / max(fan_in, 1)) ** 0.5
             self._parameters += [weight, torch.zeros(self._members, 1, fan_out)]
         for parameter in self._parameters:
             parameter.requires_grad_()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from metadata_store.records import Task
 from tasks.similarity import nearest
 
-EVEN = 0.5
+EVEN = 0.25
 """Share of the trust that all tasks divide evenly: similar data need not mean similar ranks."""
 
 OWN_TRIALS = 20.0

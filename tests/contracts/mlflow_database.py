@@ -13,12 +13,13 @@ from metanas.importers.mlflow_client import connected
 
 def copy_to(folder: Path) -> str:
     """Puts an empty database into a folder, and gives its URI."""
-    shutil.copy(_template(), folder / "mlflow.db")
+    shutil.copy(template(), folder / "mlflow.db")
     return f"sqlite:///{folder / 'mlflow.db'}"
 
 
 @lru_cache(maxsize=1)
-def _template() -> Path:
+def template() -> Path:
+    """The database to copy."""
     folder = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     path = folder / "template.db"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import pickle
 import signal
 import subprocess
@@ -183,9 +184,7 @@ def test_divergence_yields_nan_and_ends_it(tmp_path: Path) -> None:
     assert math.isnan(run.values[-1])
     assert run.diverged
     again = evaluator.run(GOOD, TASK, seed=0)
-    assert [math.isnan(value) for _, value in again] == [
-        math.isnan(value) for value in run.values
-    ]
+    assert [math.isnan(value) for _, value in again] == [math.isnan(value) for value in run.values]
 
 
 # What a seed promises
@@ -278,9 +277,14 @@ for epoch, value in test.scratch(epochs=4, checkpoints=Path(sys.argv[2]))(
 
 def test_a_killed_process_leaves_what_another_goes_on_from_exactly(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", KILLED, __file__, str(tmp_path)], cwd=ROOT, check=False
+        [sys.executable, "-c", KILLED, __file__, str(tmp_path)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
+        capture_output=True,
+        text=True,
     )
-    assert done.returncode == -signal.SIGKILL
+    assert done.returncode == -signal.SIGKILL, done.stderr
     whole = finished(scratch(epochs=4))
     resumed = scratch(epochs=4, checkpoints=tmp_path).run(GOOD, TASK, seed=0)
     assert len(resumed.values) == 2
@@ -312,9 +316,7 @@ def test_a_finished_training_is_not_repeated(tmp_path: Path) -> None:
     ],
     ids=lambda other: next(iter(other)),
 )
-def test_another_training_has_another_checkpoint(
-    other: dict[str, object], tmp_path: Path
-) -> None:
+def test_another_training_has_another_checkpoint(other: dict[str, object], tmp_path: Path) -> None:
     finished(scratch(checkpoints=tmp_path))
     given = dict(other)
     seed, architecture = given.pop("seed", 0), given.pop("architecture", GOOD)

@@ -25,9 +25,7 @@ def cell(*ops: str) -> dict[str, str]:
 
 
 ALL_CONV = cell(*["nor_conv_3x3"] * 6)
-MIXED = cell(
-    "nor_conv_3x3", "avg_pool_3x3", "skip_connect", "nor_conv_1x1", "none", "nor_conv_3x3"
-)
+MIXED = cell("nor_conv_3x3", "avg_pool_3x3", "skip_connect", "nor_conv_1x1", "none", "nor_conv_3x3")
 
 
 def parameters(network: nn.Module) -> int:

@@ -90,7 +90,7 @@ def test_a_failed_export_leaves_the_old_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["network.pth", "network", "network.onnx.gz"])
 def test_another_suffix_is_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="ends in .pt2 or .onnx"):
+    with pytest.raises(ValueError, match=r"ends in \.pt2 or \.onnx"):
         check_suffix(tmp_path / name)
-    with pytest.raises(ValueError, match="ends in .pt2 or .onnx"):
+    with pytest.raises(ValueError, match=r"ends in \.pt2 or \.onnx"):
         export(nn.Identity(), tmp_path / name, SHAPE)

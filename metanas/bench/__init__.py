@@ -1,0 +1,1 @@
+"""Methods against their baselines on given trials; each file is one comparison."""

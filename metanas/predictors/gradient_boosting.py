@@ -1,0 +1,50 @@
+"""Gradient boosting on one-hot choices, blind to what the task is.
+
+[Boosting] Friedman. Greedy Function Approximation: A Gradient Boosting Machine.
+Annals of Statistics 29, 2001.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+from sklearn.ensemble import GradientBoostingRegressor
+
+from metadata_store.records import Architecture, Task, Trial
+from metanas.predictors.one_hot import one_hot, training_set
+from metanas.protocols import Prediction, SearchSpace
+
+
+class GradientBoosting:
+    """Implements `metanas.protocols.Predictor`; scores are normal scores.
+
+    The uncertainty is one number, the residuals' spread on the trees' held-out rows.
+
+    Args:
+        trees: boosting rounds.
+    """
+
+    def __init__(self, *, space: SearchSpace, trees: int = 200, seed: int = 0) -> None:
+        self._space = space
+        self._trees = trees
+        self._seed = seed
+        self._model: Any = None
+
+    def fit(self, trials: Sequence[Trial], tasks: Mapping[str, Task]) -> Self:
+        inputs, scores = training_set(trials, self._space)
+        self._model = GradientBoostingRegressor(
+            n_estimators=self._trees,
+            learning_rate=0.05,
+            subsample=0.7,
+            random_state=self._seed,
+        ).fit(inputs, scores)
+        self._spread = float(np.sqrt(max(self._model.oob_scores_[-1], 0.0)))
+        return self
+
+    def predict(self, architectures: Sequence[Architecture], task: Task) -> Prediction:
+        if self._model is None:
+            raise ValueError("the predictor is not fitted yet; call fit first")
+        mean = self._model.predict(one_hot(self._space, architectures))
+        return Prediction(mean, np.full(len(mean), self._spread))

@@ -1,0 +1,53 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from metadata_store.store import open_store
+from metanas.cli import main
+from metanas.demo import write_digits
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("METANAS_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.mark.slow
+def test_all_journeys_run_one_after_the_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "out"
+    arguments = ["demo", "--config", str(CONFIGS / "smoke.yaml"), "--out", str(folder), "--json"]
+    assert main(arguments) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["task"]["name"] == "smoke"
+    assert {each["task"] for each in shown["zero_shot"]["neighbours"]} == {
+        "smoke-gratings",
+        "smoke-blobs",
+    }
+    with open_store(f"sqlite:///{folder / 'store.db'}") as store:
+        scores = sorted(trial.score or 0 for trial in store.trials(task="smoke"))
+        assert sorted([shown["picked"], shown["random"]]) == pytest.approx(scores)
+        assert len(list(store.trials(task="smoke-blobs"))) == 6
+    report = (folder / "report.html").read_text("utf-8")
+    assert "Recommended" in report
+    # Once more: what a demo wrote, a demo may replace.
+    assert main(arguments) == 0
+
+
+def test_a_demo_deletes_nothing_it_did_not_write(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "precious.txt").write_text("keep")
+    assert main(["demo", "--out", str(tmp_path)]) == 2
+    assert "need an empty folder" in capsys.readouterr().err
+    assert (tmp_path / "precious.txt").read_text() == "keep"
+
+
+def test_the_digits_become_a_folder_of_images(tmp_path: Path) -> None:
+    write_digits(tmp_path)
+    assert len(list(tmp_path.rglob("*.png"))) == 1797
+    assert sorted(each.name for each in tmp_path.iterdir()) == [str(digit) for digit in range(10)]

@@ -1,0 +1,70 @@
+from collections.abc import Mapping, Sequence
+from typing import Self
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from metadata_store.records import Architecture, Task, Trial
+from metanas.predictors.recommend import recommend
+from metanas.protocols import Prediction
+
+TASK = Task.table("new")
+CANDIDATES = [Architecture("made up", {"a": i}) for i in range(6)]
+
+
+class Fixed:
+    """A predictor that expects given scores."""
+
+    def __init__(self, mean: Sequence[float]) -> None:
+        self._mean = np.array(mean, np.float64)
+
+    def fit(self, trials: Sequence[Trial], tasks: Mapping[str, Task]) -> Self:
+        return self
+
+    def predict(self, architectures: Sequence[Architecture], task: Task) -> Prediction:
+        return Prediction(self._mean, np.zeros(len(self._mean)))
+
+
+class Scenarios(Fixed):
+    """One that expects one of several sets of scores."""
+
+    def __init__(self, rows: Sequence[Sequence[float]]) -> None:
+        self._rows = np.array(rows, np.float32)
+        super().__init__(self._rows.mean(axis=0).tolist())
+
+    def scenarios(
+        self, architectures: Sequence[Architecture], task: Task, *, n: int, seed: int
+    ) -> NDArray[np.float32]:
+        return self._rows[np.arange(n) % len(self._rows)]
+
+
+def test_without_scenarios_the_mean_decides() -> None:
+    assert recommend(Fixed([1, 5, 3, 0, 4, 2]), CANDIDATES, TASK, 3) == [1, 4, 2]
+
+
+def test_where_scenarios_agree_the_mean_decides() -> None:
+    row = [1.0, 5.0, 3.0, 0.0, 4.0, 2.0]
+    assert recommend(Scenarios([row, row]), CANDIDATES, TASK, 1) == [1]
+
+
+def test_where_scenarios_disagree_each_gets_its_best() -> None:
+    one = [9.0, 8.9, 8.8, 0.0, 0.0, 5.0]
+    other = [0.0, 0.0, 0.0, 9.0, 8.9, 5.0]
+    chosen = recommend(Scenarios([one, other]), CANDIDATES, TASK, 3)
+    assert chosen[0] == 5
+    assert set(chosen[1:]) == {0, 3}
+
+
+def test_all_are_returned_once_where_there_are_fewer() -> None:
+    chosen = recommend(Scenarios([[1, 2, 3, 4, 5, 6]]), CANDIDATES, TASK, 10)
+    assert sorted(chosen) == list(range(6))
+
+
+def test_no_candidates_give_no_recommendation() -> None:
+    assert recommend(Fixed([]), [], TASK, 3) == []
+
+
+def test_at_least_one_is_asked_for() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        recommend(Fixed([1] * 6), CANDIDATES, TASK, 0)

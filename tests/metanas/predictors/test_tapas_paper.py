@@ -1,0 +1,41 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from metadata_store.records import Architecture, Task, Trial
+from metanas.predictors.tapas_paper import TapasPaper
+from tests.contracts.predictor import LearningPredictorContract, pretended, trial
+
+
+class TestTapasPaper(LearningPredictorContract):
+    @pytest.fixture
+    def make(self) -> type[TapasPaper]:
+        return TapasPaper
+
+    @pytest.mark.parametrize("option", [{"tau": -0.1}, {"epochs": 0}, {"patience": 0}])
+    def test_options_out_of_range_are_refused(self, option: dict[str, float]) -> None:
+        with pytest.raises(ValueError, match="need tau"):
+            TapasPaper(space=self.space, **option)  # type: ignore[arg-type]
+
+    def test_scores_lie_between_zero_and_one(
+        self, trials: list[Trial], architectures: list[Architecture]
+    ) -> None:
+        losses = [trial(t.task, t.architecture, -7.0 * (1.0 - (t.score or 0.0))) for t in trials]
+        predictor = TapasPaper(space=self.space, epochs=3).fit(losses, self.tasks)
+        mean = predictor.predict(architectures, Task.table("new")).mean
+        assert 0.0 < mean.min() < mean.max() < 1.0
+
+    def test_tasks_beyond_tau_teach_nothing(self, architectures: list[Architecture]) -> None:
+        some = architectures[:40]
+        near = {"a": 0.50, "b": 0.51, "c": 0.52}
+        trials = [trial(name, a, pretended(a)) for name in near for a in some]
+        far = [trial("far", a, 1.0 - pretended(a)) for a in some]
+        dcns = {**near, "far": 0.9}
+        tasks = {name: replace(Task.table(name), dcn=dcn) for name, dcn in dcns.items()}
+        new = replace(Task.table("new"), dcn=0.5)
+        with_it, without = (
+            TapasPaper(space=self.space, epochs=5).fit(rows, tasks).predict(some, new).mean
+            for rows in ([*trials, *far], trials)
+        )
+        np.testing.assert_allclose(with_it, without)

@@ -1,0 +1,101 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from metadata_store.memory import MemoryStore
+from metadata_store.records import Trial
+from metadata_store.reference import reference_batches, reference_tasks
+from metanas import experience
+from metanas.settings import ExperienceSettings, Named, TaskSettings
+from metanas.spaces.nasbench201 import NasBench201
+
+CELL = "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|skip_connect~1|none~2|"
+SETTINGS = ExperienceSettings(
+    tasks=(
+        TaskSettings("one", "gratings#n=60&size=8&ways=3", "synthetic"),
+        TaskSettings("two", "blobs#n=60&ways=3&size=8", "synthetic"),
+    ),
+    source="tests",
+    architectures=2,
+    space=Named("nasbench201", {"width": 4, "cells": 1}),
+    evaluator=Named("scratch", {"epochs": 1, "device": "cpu"}),
+    always=(CELL,),
+)
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("METANAS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+def built(store: MemoryStore, tmp_path: Path, sink: list[Trial]) -> int:
+    return experience.build(
+        SETTINGS,
+        store,
+        checkpoints=tmp_path / "checkpoints",
+        workers=1,
+        progress=lambda done, total, what: None,
+        sink=sink.append,
+    )
+
+
+def test_the_same_architectures_are_trained_on_every_task_and_never_twice(tmp_path: Path) -> None:
+    store, told = MemoryStore(), list[Trial]()
+    assert built(store, tmp_path, told) == 4
+    seen = {(trial.task, trial.architecture) for trial in told}
+    architectures = {architecture for _, architecture in seen}
+    assert NasBench201().parse(CELL) in architectures
+    assert seen == {(task, each) for task in ("one", "two") for each in architectures}
+    assert built(store, tmp_path, told) == 0
+    assert len(list(store.trials())) == 4
+    assert all(task.dcn is not None for task in store.tasks())
+
+
+def test_what_is_exported_is_what_a_new_store_starts_with(tmp_path: Path) -> None:
+    store = MemoryStore()
+    built(store, tmp_path, [])
+    folder = tmp_path / "shipped"
+    assert experience.export(store, "tests", folder) == 4
+    shipped = [trial for batch in reference_batches(folder) for trial in batch]
+    assert shipped == list(store.trials())
+    tasks = reference_tasks(folder)
+    assert [task.name for task in tasks] == ["one", "two"]
+    assert tasks == store.tasks()
+
+
+def test_where_the_data_lay_is_not_exported(tmp_path: Path) -> None:
+    store = MemoryStore()
+    built(store, tmp_path, [])
+    moved = MemoryStore()
+    for task in store.tasks():
+        moved.add_task(replace(task, data=f"/somewhere/secret/{task.data}"))
+    moved.add_trials(store.trials())
+    experience.export(moved, "tests", tmp_path / "shipped")
+    text = (tmp_path / "shipped" / "tasks.json").read_text()
+    assert "secret" not in text
+    assert json.loads(text)[0]["data"] == SETTINGS.tasks[0].data
+
+
+def test_a_source_without_trials_cannot_be_exported(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="need trials of source 'tests'"):
+        experience.export(MemoryStore(), "tests", tmp_path)
+
+
+def test_drawn_architectures_compute_different_things() -> None:
+    space = NasBench201()
+    drawn = experience.draw(space, replace(SETTINGS, architectures=300))
+    assert len({space.canonical(each) for each in drawn}) == 300
+    assert drawn == experience.draw(space, replace(SETTINGS, architectures=300))
+
+
+def test_more_architectures_than_there_are_is_an_error() -> None:
+    with pytest.raises(ValueError, match="has not 3"):
+        experience.draw(_Tiny(), replace(SETTINGS, architectures=3, always=()))
+
+
+class _Tiny(NasBench201):
+    def suggest(self, chooser: object) -> object:
+        return self.parse(CELL)

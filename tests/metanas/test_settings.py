@@ -1,0 +1,80 @@
+from pathlib import Path
+
+import pytest
+
+from metanas.settings import (
+    DemoSettings,
+    ExperienceSettings,
+    Named,
+    SettingsError,
+    TrainSettings,
+    ZeroShotSettings,
+    read_settings,
+)
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+KINDS = {
+    "reference": ExperienceSettings,
+    "smoke": DemoSettings,
+    "train": TrainSettings,
+    "zero_shot": ZeroShotSettings,
+}
+
+
+def written(folder: Path, text: str) -> Path:
+    file = folder / "settings.yaml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+@pytest.mark.parametrize("file", sorted(CONFIGS.glob("*.yaml")), ids=lambda file: file.stem)
+def test_every_file_in_configs_can_be_read(file: Path) -> None:
+    assert isinstance(read_settings(file, KINDS[file.stem]), KINDS[file.stem])
+
+
+def test_a_name_alone_is_an_object_without_options(tmp_path: Path) -> None:
+    read = read_settings(written(tmp_path, "predictor: ridge"), ZeroShotSettings)
+    assert read.predictor == Named("ridge")
+
+
+def test_lists_become_tuples_and_nested_mappings_dataclasses(tmp_path: Path) -> None:
+    text = "{source: s, architectures: 3, seeds: [1, 2], tasks: [{name: a, data: b}]}"
+    read = read_settings(written(tmp_path, text), ExperienceSettings)
+    assert read.seeds == (1, 2)
+    assert read.tasks[0].kind is None
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "words"),
+    [
+        ("predicter: tapas", ZeroShotSettings, "did you mean 'predictor'?"),
+        ("zzz: 1", TrainSettings, "known are evaluator, seed, space"),
+        ("top: many", ZeroShotSettings, "top: wanted int, got 'many'"),
+        ("top: true", ZeroShotSettings, "top: wanted int, got True"),
+        ("max_params: 1.5", ZeroShotSettings, "max_params: wanted int, got 1.5"),
+        ("exclude: a", ZeroShotSettings, "exclude: wanted a list, got 'a'"),
+        ("- a", TrainSettings, "wanted a mapping, got ['a']"),
+        ("{source: s, architectures: 1}", ExperienceSettings, "needs the key 'tasks'"),
+        ("space: {name: a, options: [1]}", TrainSettings, "options: wanted a mapping"),
+        ("a: [", TrainSettings, "is no YAML"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line_with_the_file(
+    tmp_path: Path, text: str, kind: type, words: str
+) -> None:
+    file = written(tmp_path, text)
+    with pytest.raises(SettingsError) as caught:
+        read_settings(file, kind)
+    message = str(caught.value)
+    assert words in message
+    assert str(file) in message
+    assert "\n" not in message
+
+
+def test_a_file_that_is_not_there_is_told_by_name(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="nowhere"):
+        read_settings(tmp_path / "nowhere.yaml", TrainSettings)
+
+
+def test_further_options_leave_out_those_not_given() -> None:
+    assert Named("a", {"x": 1}).but(y=2, z=None) == Named("a", {"x": 1, "y": 2})

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tasks.arrays import source_of
+
+LABELS = np.array([0, 1, 0, 1])
+
+
+def source_images(images: NDArray[Any]) -> NDArray[np.uint8]:
+    return source_of({"train": (images, LABELS)}, "here").images["train"]
+
+
+def ramp(shape: tuple[int, ...], dtype: str = "u1", most: float = 255) -> NDArray[Any]:
+    return np.linspace(0, most, int(np.prod(shape))).reshape(shape).astype(dtype)
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ((4, 8, 9), (4, 1, 8, 9)),
+        ((4, 8, 9, 3), (4, 3, 8, 9)),
+        ((4, 8, 9, 1), (4, 1, 8, 9)),
+        ((4, 3, 8, 9), (4, 3, 8, 9)),
+        ((4, 64), (4, 1, 8, 8)),
+        ((4, 192), (4, 3, 8, 8)),
+    ],
+)
+def test_every_layout_becomes_channels_first(
+    shape: tuple[int, ...], expected: tuple[int, ...]
+) -> None:
+    assert source_images(ramp(shape)).shape == expected
+
+
+def test_channels_last_are_moved_not_reshaped() -> None:
+    images = ramp((4, 5, 6, 3))
+    assert np.array_equal(source_images(images), images.transpose(0, 3, 1, 2))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "low", "high"),
+    [
+        ("u1", 0, 255),
+        ("i8", 0, 255),
+        ("u2", 0, 65535),
+        ("u1", 0, 1),
+        ("?", 0, 1),
+        ("f4", 0, 1),
+        ("f4", -1, 1),
+        ("f8", 0, 255),
+    ],
+)
+def test_every_scale_becomes_bytes(dtype: str, low: float, high: float) -> None:
+    images = np.full((4, 8, 8), low, dtype)
+    images[:, 0] = high
+    found = source_images(images)
+    assert (int(found.min()), int(found.max())) == (0, 255)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.full((4, 8, 8), 300.0), "pixels must lie in"),
+        (np.full((4, 8, 8), -3), "pixels must lie in"),
+        (np.full((4, 8, 8), np.nan), "pixels must be finite"),
+        (np.full((4, 8, 8), "a"), "pixels must be numbers"),
+        (np.zeros((4, 8, 8, 8)), "need images of shape"),
+        (np.zeros((4, 7)), "need images of shape"),
+        (np.zeros(4), "need images of shape"),
+        (np.zeros((3, 8, 8)), "need one label an image, got 3 images and 4 labels"),
+        (np.zeros((0, 8, 8)), "need one label an image"),
+    ],
+)
+def test_wrong_images_are_named(images: NDArray[Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"{message}.*: here"):
+        source_images(images)
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        (np.array([5, 9, 5, 9]), ("5", "9")),
+        (np.array([[5], [9], [5], [9]], np.uint8), ("5", "9")),
+        (np.array(["cat", "dog", "cat", "dog"]), ("cat", "dog")),
+        (np.array([b"cat", b"dog", b"cat", b"dog"]), ("cat", "dog")),
+        (np.array([1.0, 2.0, 1.0, 2.0]), ("1", "2")),
+        (np.eye(2)[LABELS], ("0", "1")),
+        (np.array([False, True, False, True]), ("False", "True")),
+    ],
+)
+def test_every_kind_of_label_is_coded(labels: NDArray[Any], classes: tuple[str, ...]) -> None:
+    source = source_of({"train": (np.zeros((4, 8, 8)), labels)}, "here")
+    assert source.classes == classes
+    assert source.labels["train"].tolist() == [0, 1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    "labels", [np.array([0.5, 1, 0, 1]), np.zeros((4, 2)), np.zeros((4, 1, 1))]
+)
+def test_wrong_labels_are_named(labels: NDArray[Any]) -> None:
+    with pytest.raises(ValueError, match="need labels of shape"):
+        source_of({"train": (np.zeros((4, 8, 8)), labels)}, "here")
+
+
+def test_a_class_without_training_images_is_named() -> None:
+    images = np.zeros((4, 8, 8))
+    with pytest.raises(ValueError, match="class 7 of the test part has no training images"):
+        source_of({"train": (images, LABELS), "test": (images, LABELS * 7)}, "here")
+
+
+def test_parts_of_different_shapes_are_named() -> None:
+    small, large = np.zeros((4, 8, 8)), np.zeros((4, 9, 9))
+    with pytest.raises(ValueError, match="images of different shapes"):
+        source_of({"train": (small, LABELS), "test": (large, LABELS)}, "here")
+
+
+def test_names_are_taken_for_positions() -> None:
+    images = np.zeros((4, 8, 8))
+    named = source_of({"train": (images, LABELS)}, "here", names=["a", "b"])
+    assert named.classes == ("a", "b")
+    with pytest.raises(ValueError, match="labels must be positions in the 1 class names"):
+        source_of({"train": (images, LABELS)}, "here", names=["a"])

@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+import logging
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tasks.load import prepare
+from tests.contracts.loader import LoaderContract
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+
+
+def draw(path: Path, seed: int = 0, side: int = 12, mode: str = "RGB") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    Image.fromarray(pixels).convert(mode).save(path)
+
+
+def fill(root: Path, *folders: str, n: int = 6) -> Path:
+    for position, folder in enumerate(folders):
+        for number in range(n):
+            draw(root / folder / f"{number}.png", seed=100 * position + number)
+    return root
+
+
+class TestImageFolder(LoaderContract):
+    @pytest.fixture
+    def kind(self) -> str:
+        return "image_folder"
+
+    @pytest.fixture
+    def data(self, tmp_path: Path) -> str:
+        return str(fill(tmp_path / "zoo", "ant", "bee", "cow", n=20))
+
+
+def test_mixed_sizes_modes_and_formats_are_read(tmp_path: Path) -> None:
+    for number, (suffix, mode) in enumerate(
+        [(".png", "RGBA"), (".jpg", "RGB"), (".gif", "P"), (".bmp", "L"), (".TIFF", "1")]
+    ):
+        for name in ("a", "b"):
+            draw(tmp_path / "zoo" / name / f"{number}{suffix}", number, 10 + 7 * number, mode)
+    data = prepare("image_folder", str(tmp_path / "zoo"))
+    assert data.n_samples == 10
+    assert data.shape == (3, 32, 32)
+    assert data.skipped == 0
+
+
+def test_every_folder_that_holds_images_is_a_class(tmp_path: Path) -> None:
+    fill(tmp_path / "zoo", "Greek/alpha", "Greek/beta", "Latin/alpha")
+    data = prepare("image_folder", str(tmp_path / "zoo"))
+    assert data.classes == ("Greek/alpha", "Greek/beta", "Latin/alpha")
+
+
+def test_depth_one_takes_the_top_folders(tmp_path: Path) -> None:
+    fill(tmp_path / "zoo", "Greek/alpha", "Greek/beta", "Latin/alpha")
+    data = prepare("image_folder", f"{tmp_path / 'zoo'}#depth=1")
+    assert data.classes == ("Greek", "Latin")
+    assert data.n_samples == 18
+
+
+def test_folders_below_a_class_belong_to_it(tmp_path: Path) -> None:
+    fill(tmp_path / "zoo", "cat", "cat/small", "dog")
+    data = prepare("image_folder", str(tmp_path / "zoo"))
+    assert data.classes == ("cat", "dog")
+    assert data.n_samples == 18
+
+
+def test_a_wrapping_folder_is_passed_through(tmp_path: Path) -> None:
+    fill(tmp_path / "zoo" / "images" / "all", "cat", "dog")
+    assert prepare("image_folder", str(tmp_path / "zoo")).classes == ("cat", "dog")
+
+
+def test_one_folder_inside_can_be_chosen(tmp_path: Path) -> None:
+    fill(tmp_path / "zoo", "Greek/alpha", "Greek/beta", "Latin/alpha", "Latin/beta")
+    data = prepare("image_folder", f"{tmp_path / 'zoo'}#within=Greek")
+    assert data.classes == ("alpha", "beta")
+    assert data.n_samples == 12
+    with pytest.raises(FileNotFoundError, match="no folder 'Geek'"):
+        prepare("image_folder", f"{tmp_path / 'zoo'}#within=Geek")
+    with pytest.raises(ValueError, match="within must name a folder below"):
+        prepare("image_folder", f"{tmp_path / 'zoo'}#within=../zoo")
+
+
+@pytest.mark.parametrize("val", ["val", "valid", "validation", "dev"])
+def test_a_layout_with_validation_is_kept(tmp_path: Path, val: str) -> None:
+    fill(tmp_path / "zoo" / "train", "a", "b", n=8)
+    fill(tmp_path / "zoo" / val, "a", "b", n=3)
+    fill(tmp_path / "zoo" / "test", "a", n=2)
+    data = prepare("image_folder", str(tmp_path / "zoo"))
+    assert data.classes == ("a", "b")
+    assert data.test is not None
+    assert (len(data.train), len(data.val), len(data.test)) == (16, 6, 2)
+
+
+def test_without_validation_it_is_split_from_training_and_never_from_test(tmp_path: Path) -> None:
+    fill(tmp_path / "zoo" / "Train", "a", "b", n=10)
+    fill(tmp_path / "zoo" / "Test", "a", "b", n=4)
+    data = prepare("image_folder", str(tmp_path / "zoo"))
+    assert data.test is not None
+    assert (len(data.train), len(data.val), len(data.test)) == (16, 4, 8)
+
+
+def test_classes_named_train_and_other_are_classes(tmp_path: Path) -> None:
+    fill(tmp_path / "zoo", "train", "tram")
+    assert prepare("image_folder", str(tmp_path / "zoo")).classes == ("train", "tram")
+
+
+def test_a_test_part_without_classes_is_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    fill(tmp_path / "zoo" / "train", "a", "b")
+    draw(tmp_path / "zoo" / "test" / "1.png")
+    with caplog.at_level(logging.WARNING):
+        assert prepare("image_folder", str(tmp_path / "zoo")).test is None
+    assert "ignored 1 images outside any class folder" in caplog.text
+
+
+def test_hidden_and_other_files_are_ignored(tmp_path: Path) -> None:
+    root = fill(tmp_path / "zoo", "a", "b", ".thumbs", "__MACOSX/a")
+    draw(root / "a" / "._0.png")
+    (root / "a" / "notes.txt").write_text("not an image")
+    (root / "empty").mkdir()
+    data = prepare("image_folder", str(root))
+    assert data.classes == ("a", "b")
+    assert data.n_samples == 12
+    assert data.skipped == 0
+
+
+def test_a_link_to_a_folder_above_is_not_walked_for_ever(tmp_path: Path) -> None:
+    root = fill(tmp_path / "zoo", "a", "b")
+    (root / "a" / "again").symlink_to(root, target_is_directory=True)
+    assert prepare("image_folder", str(root)).n_samples == 12
+
+
+def test_unreadable_images_are_skipped_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = fill(tmp_path / "zoo", "a", "b", n=8)
+    whole = (root / "a" / "0.png").read_bytes()
+    (root / "a" / "1.png").write_bytes(whole[: len(whole) // 2])
+    (root / "b" / "2.png").write_bytes(b"")
+    (root / "b" / "3.png").write_text("no image at all")
+    with caplog.at_level(logging.WARNING):
+        data = prepare("image_folder", str(root))
+    assert data.skipped == 3
+    assert data.n_samples == 13
+    assert "skipped 3 of 16 images" in caplog.text
+    assert prepare("image_folder", str(root)).skipped == 3
+
+
+def test_images_that_change_are_read_again(tmp_path: Path) -> None:
+    root = fill(tmp_path / "zoo", "a", "b")
+    assert prepare("image_folder", str(root)).n_samples == 12
+    draw(root / "a" / "new.png")
+    assert prepare("image_folder", str(root)).n_samples == 13
+
+
+def test_an_archive_is_read_like_its_folder(tmp_path: Path) -> None:
+    root = fill(tmp_path / "zoo", "a", "b")
+    with tarfile.open(tmp_path / "zoo.tar.gz", "w:gz") as file:
+        file.add(root, "zoo")
+    data = prepare("image_folder", str(tmp_path / "zoo.tar.gz"))
+    assert data.classes == ("a", "b")
+    assert data.n_samples == 12
+
+
+class TestErrors:
+    def test_a_missing_folder(self, tmp_path: Path) -> None:
+        with pytest.raises(FileNotFoundError, match=r"need an existing file or folder.*nowhere"):
+            prepare("image_folder", str(tmp_path / "nowhere"))
+
+    def test_an_empty_folder(self, tmp_path: Path) -> None:
+        with pytest.raises(ValueError, match="need images in a folder for each class, found no"):
+            prepare("image_folder", str(tmp_path))
+
+    def test_images_in_no_class_folder(self, tmp_path: Path) -> None:
+        draw(tmp_path / "1.png")
+        with pytest.raises(ValueError, match="found 1 in none"):
+            prepare("image_folder", str(tmp_path))
+
+    def test_one_class_only(self, tmp_path: Path) -> None:
+        fill(tmp_path / "zoo", "a")
+        with pytest.raises(ValueError, match="need at least two classes, got only 'a'"):
+            prepare("image_folder", str(tmp_path / "zoo"))
+
+    def test_a_class_with_one_image(self, tmp_path: Path) -> None:
+        fill(tmp_path / "zoo", "a", "b")
+        draw(tmp_path / "zoo" / "c" / "1.png")
+        with pytest.raises(ValueError, match="class 'c' needs at least 2 images, got 1"):
+            prepare("image_folder", str(tmp_path / "zoo"))
+
+    def test_a_class_of_which_one_image_can_be_read(self, tmp_path: Path) -> None:
+        root = fill(tmp_path / "zoo", "a", "b", n=2)
+        (root / "b" / "0.png").write_bytes(b"")
+        message = r"class 'b' needs at least 2 images, got 1 \(1 images cannot be read\)"
+        with pytest.raises(ValueError, match=message):
+            prepare("image_folder", str(root))
+
+    def test_nothing_can_be_read(self, tmp_path: Path) -> None:
+        for name in ("a/1.png", "a/2.png", "b/1.png", "b/2.png"):
+            (tmp_path / "zoo" / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / "zoo" / name).write_bytes(b"damaged")
+        with pytest.raises(ValueError, match="none of the 4 images can be read"):
+            prepare("image_folder", str(tmp_path / "zoo"))
+
+    def test_a_validation_class_that_is_never_trained(self, tmp_path: Path) -> None:
+        fill(tmp_path / "zoo" / "train", "a", "b")
+        fill(tmp_path / "zoo" / "val", "a", "b", "c")
+        with pytest.raises(ValueError, match="class 'c' has no training images"):
+            prepare("image_folder", str(tmp_path / "zoo"))
+
+    def test_a_class_that_is_never_validated(self, tmp_path: Path) -> None:
+        fill(tmp_path / "zoo" / "train", "a", "b")
+        fill(tmp_path / "zoo" / "val", "a")
+        with pytest.raises(ValueError, match="class 'b' needs at least 1 images in its val part"):
+            prepare("image_folder", str(tmp_path / "zoo"))
+
+    def test_a_file_that_is_no_archive(self, tmp_path: Path) -> None:
+        (tmp_path / "x.csv").touch()
+        with pytest.raises(ValueError, match="need a folder of images or an archive"):
+            prepare("image_folder", str(tmp_path / "x.csv"))
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the real data is not here")
+def test_a_real_alphabet_is_read_from_its_archive() -> None:
+    path = SHARED / "omniglot_images_background_small1.zip"
+    data = prepare("image_folder", f"{path}#within=Balinese&size=28")
+    assert len(data.classes) == 24
+    assert data.n_samples == 480
+    assert data.shape == (1, 28, 28)

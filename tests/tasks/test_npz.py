@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tasks.load import prepare
+from tests.contracts.loader import LoaderContract
+
+RNG = np.random.default_rng(0)
+IMAGES = RNG.integers(0, 256, (60, 12, 12, 3), dtype=np.uint8)
+LABELS = np.arange(60) % 3
+
+
+def save(path: Path, **arrays: NDArray[Any]) -> str:
+    np.savez(path, **arrays)
+    return str(path)
+
+
+class TestNpz(LoaderContract):
+    @pytest.fixture
+    def kind(self) -> str:
+        return "npz"
+
+    @pytest.fixture
+    def data(self, tmp_path: Path) -> str:
+        return save(tmp_path / "d.npz", x=IMAGES, y=LABELS)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "labels"),
+    [
+        ("x", "y"),
+        ("images", "labels"),
+        ("X", "Y"),
+        ("data", "target"),
+        ("x_train", "y_train"),
+        ("train_images", "train_labels"),
+        ("trainX", "trainY"),
+        ("X_Train", "Y_Train"),
+    ],
+)
+def test_usual_names_are_understood(tmp_path: Path, pixels: str, labels: str) -> None:
+    data = prepare("npz", save(tmp_path / "d.npz", **{pixels: IMAGES, labels: LABELS}))
+    assert data.n_samples == 60
+
+
+def test_other_names_are_listed(tmp_path: Path) -> None:
+    path = save(tmp_path / "d.npz", weights=IMAGES, labels=LABELS)
+    with pytest.raises(ValueError, match=r"need arrays such as x and y.*got labels, weights"):
+        prepare("npz", path)
+
+
+def test_parts_are_kept_apart(tmp_path: Path) -> None:
+    arrays = {
+        "train_images": IMAGES,
+        "train_labels": LABELS[:, None],
+        "val_images": IMAGES[:9],
+        "val_labels": LABELS[:9, None],
+        "test_images": IMAGES[:12],
+        "test_labels": LABELS[:12, None],
+    }
+    data = prepare("npz", save(tmp_path / "d.npz", **arrays))
+    assert data.test is not None
+    assert (len(data.train), len(data.val), len(data.test)) == (60, 9, 12)
+
+
+def test_class_names_are_used(tmp_path: Path) -> None:
+    names = np.array(["ant", "bee", "cow"])
+    data = prepare("npz", save(tmp_path / "d.npz", x=IMAGES, y=LABELS, class_names=names))
+    assert data.classes == ("ant", "bee", "cow")
+
+
+def test_pickled_objects_are_refused(tmp_path: Path) -> None:
+    objects = np.array([{"a": 1}] * 60, dtype=object)
+    with pytest.raises(ValueError, match=r"cannot read the \.npz, Object arrays cannot be loaded"):
+        prepare("npz", save(tmp_path / "d.npz", x=objects, y=LABELS))
+
+
+@pytest.mark.parametrize("keep", [0, 10, 2000, -30])
+def test_a_damaged_file_is_named(tmp_path: Path, keep: int) -> None:
+    path = Path(save(tmp_path / "d.npz", x=IMAGES, y=LABELS))
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(ValueError, match=r"cannot read the \.npz"):
+        prepare("npz", str(path))
+
+
+def test_a_plain_array_is_no_npz(tmp_path: Path) -> None:
+    with (tmp_path / "d.npz").open("wb") as file:
+        np.save(file, IMAGES)
+    with pytest.raises(ValueError, match="one array without a name"):
+        prepare("npz", str(tmp_path / "d.npz"))
+
+
+def test_two_names_for_the_same_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="'images' and 'x' both name the same array"):
+        prepare("npz", save(tmp_path / "d.npz", x=IMAGES, images=IMAGES, y=LABELS))
