@@ -107,6 +107,7 @@ def learning_curves(
             marker = "o" if len(epochs) == 1 else None
             axes.plot(epochs, values, color=colour, linewidth=2, label=name, marker=marker)
         axes.set_xlabel("epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_ylabel(metric)
         if highlighted:
             axes.legend(loc="lower right", fontsize=9)
@@ -116,7 +117,7 @@ def learning_curves(
 def cell(edges: Sequence[Edge]) -> str:
     """A cell as a graph: nodes on an arc, an arrow an operation, unused ones left out."""
     with rc_context({**STYLE, "axes.grid": False}):
-        figure = Figure(figsize=(3.4, 2.5), layout="constrained")
+        figure = Figure(figsize=(4.2, 2.9), layout="constrained")
         axes = figure.subplots()
         axes.set_axis_off()
         axes.set_aspect("equal")
@@ -163,7 +164,7 @@ def _arrow(
         (x, y),
         ha="center",
         va="center",
-        fontsize=7,
+        fontsize=8,
         color=colours[operation],
         bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none"},
         zorder=2,
@@ -173,7 +174,10 @@ def _arrow(
 def _places(count: int) -> NDArray[np.float64]:
     """Positions from left to right, the inner nodes above and below in turn; (count, 2)."""
     x = np.linspace(0.0, 3.0, count)
-    y = np.array([0.0 if i in (0, count - 1) else 0.95 * (-1) ** (i + 1) for i in range(count)])
+    # The inner nodes at different heights, so that no three lie on one line.
+    y = np.array(
+        [0.0 if i in (0, count - 1) else (0.8 + 0.35 * i) * (-1) ** (i + 1) for i in range(count)]
+    )
     return np.stack([x, y], axis=1)
 
 

@@ -27,6 +27,8 @@ from metanas.zero_shot import NothingToLearnFrom, Recommendation, ZeroShot
 MOST_CURVES = 200
 """A plot of more learning curves shows nothing more."""
 
+WRAP = ' class="wrap"'
+
 CSS = """
 :root { color-scheme: light; }
 body { font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff;
@@ -38,7 +40,7 @@ table { border-collapse: collapse; font-size: 0.9rem; }
 th, td { text-align: left; padding: 0.2rem 1rem 0.2rem 0; border-bottom: 1px solid #eee; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; }
 .cards { display: flex; flex-wrap: wrap; gap: 1rem; }
-.card { border: 1px solid #ddd; border-radius: 6px; padding: 0.6rem 0.9rem; flex: 0 1 19rem; }
+.card { border: 1px solid #ddd; border-radius: 6px; padding: 0.6rem 0.9rem; flex: 0 1 28rem; }
 .card h3 { margin: 0 0 0.3rem; font-size: 1rem; }
 .card code, .wrap { font-size: 0.75rem; overflow-wrap: anywhere; }
 svg { max-width: 100%; height: auto; }
@@ -222,7 +224,9 @@ def _table(rows: Sequence[Sequence[str]], head: Sequence[str] = ()) -> str:
         return ""
     top = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
     body = "".join(
-        "<tr>" + "".join(f'<td class="wrap">{html.escape(cell)}</td>' for cell in row) + "</tr>"
+        "<tr>"
+        + "".join(f"<td{WRAP * (len(cell) > 40)}>{html.escape(cell)}</td>" for cell in row)
+        + "</tr>"
         for row in rows
     )
     return f"<table>{'<tr>' + top + '</tr>' if top else ''}{body}</table>"

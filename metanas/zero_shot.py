@@ -104,7 +104,10 @@ def zero_shot(
     listed, costs = _within(listed, space, task, max_params, max_flops)
     kept = _different(listed, costs, space)
     drawn = [listed[i] for i in kept]
-    ranked = recommend(predictor, drawn, task, top)
+    chosen_rows = recommend(predictor, drawn, task, top)
+    mean = predictor.predict([drawn[i] for i in chosen_rows], task).mean
+    # Which ones are recommended hedges between the sources; their order is by score.
+    ranked = [chosen_rows[i] for i in np.argsort(-mean, kind="stable")]
     prediction = predictor.predict([drawn[i] for i in ranked], task)
     return ZeroShot(
         task=task.name,

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tasks.load import Split, TaskData
+from tasks.one_thread import one_thread
 from tasks.split import subset
 
 MOST_TRAIN, MOST_VAL = 2_000, 1_000
@@ -25,12 +26,11 @@ POOLED = 8
 
 def measure(data: TaskData, *, seed: int = 0) -> dict[str, float]:
     """Features by name; the same for the same data and seed."""
-    train, train_labels = _sample(data.train, MOST_TRAIN, seed)
-    val, val_labels = _sample(data.val, MOST_VAL, seed)
-    features = _sizes(data)
-    features.update(_pixels(train))
-    features.update(_landmarks(train, train_labels, val, val_labels, len(data.classes)))
-    return features
+    with one_thread():
+        train, train_labels = _sample(data.train, MOST_TRAIN, seed)
+        val, val_labels = _sample(data.val, MOST_VAL, seed)
+        landmarks = _landmarks(train, train_labels, val, val_labels, len(data.classes))
+        return {**_sizes(data), **_pixels(train), **landmarks}
 
 
 def above_chance(accuracy: float, labels: Tensor) -> float:

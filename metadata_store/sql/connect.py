@@ -51,6 +51,14 @@ def make_engine(url: str) -> sa.Engine:
     raise UnreadableStore(f"{FORMS}; got {scheme!r} before ://")
 
 
+def absolute(url: str) -> str:
+    """The URL with a relative path taken from the current folder once and for all."""
+    scheme, _, rest = url.partition(":///")
+    if scheme != "sqlite" or rest in ("", ":memory:"):
+        return url
+    return f"sqlite:///{Path(rest).absolute()}"
+
+
 @contextmanager
 def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
     """A transaction that sees the store as it is at its first query.
@@ -99,8 +107,8 @@ def use_write_ahead_log(engine: sa.Engine) -> None:
 
 
 def shown(engine: sa.Engine) -> str:
-    """The URL without its password."""
-    return engine.url.render_as_string(hide_password=True)
+    """The URL without its password and driver."""
+    return engine.url.set(drivername=engine.dialect.name).render_as_string(hide_password=True)
 
 
 def _driver(engine: sa.Engine) -> Any:
@@ -120,11 +128,11 @@ def _one_line(engine: sa.Engine) -> Iterator[None]:
 def _sqlite(url: str, rest: str) -> sa.Engine:
     if not rest.startswith("/") or rest in ("/", "/:memory:"):
         raise UnreadableStore(f"{FORMS}; got {url!r}")
-    path = Path(rest[1:]).absolute()
+    path = Path(rest[1:])
     if not path.parent.is_dir():
-        raise UnreadableStore(f"{url}: there is no folder {path.parent}")
+        raise UnreadableStore(f"cannot open the store: {url}: there is no folder {path.parent}")
     if path.exists() and not path.is_file():
-        raise UnreadableStore(f"{url}: {path} is no file")
+        raise UnreadableStore(f"cannot open the store: {url}: {path} is no file")
     engine = sa.create_engine(
         sa.URL.create("sqlite", database=str(path)),
         connect_args={"timeout": WRITE_WAIT, "isolation_level": None},

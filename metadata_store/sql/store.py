@@ -13,7 +13,14 @@ import sqlalchemy as sa
 
 from metadata_store.errors import DuplicateTask, StoreError, UnknownTask, UnreadableStore
 from metadata_store.records import Task, Trial
-from metadata_store.sql.connect import make_engine, reading, shown, use_write_ahead_log, writing
+from metadata_store.sql.connect import (
+    absolute,
+    make_engine,
+    reading,
+    shown,
+    use_write_ahead_log,
+    writing,
+)
 from metadata_store.sql.schema import REVISIONS, SPACE, TASK, TRIAL, revision_of, upgrade
 from metadata_store.store import Contents, StoreInfo, completes, nothing
 
@@ -44,15 +51,15 @@ class SqlStore:
     """
 
     def __init__(self, url: str, *, initial: Callable[[], Contents] = nothing) -> None:
-        self._url = url
-        self._own = make_engine(url), os.getpid()
+        self._url = absolute(url)
+        self._own = make_engine(self._url), os.getpid()
         self._ids: Ids = {}
         with ExitStack() as on_error:
             on_error.callback(self.close)
             try:
                 self._prepare(initial)
             except StoreError as error:
-                raise UnreadableStore(str(error)) from error.__cause__
+                raise UnreadableStore(f"cannot open the store: {error}") from error
             on_error.pop_all()
 
     def add_task(self, task: Task) -> None:

@@ -79,6 +79,7 @@ def _is_wrong_input(error: Exception) -> bool:
     wrong = (
         StoreError,
         ValueError,
+        FileExistsError,
         FileNotFoundError,
         NotADirectoryError,
         IsADirectoryError,

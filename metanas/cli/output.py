@@ -35,7 +35,12 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
     made = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for index, column in enumerate(columns):
         numeric = all(isinstance(row[index], int | float) for row in rows)
-        made.add_column(column, justify="right" if numeric and rows else "left", overflow="fold", no_wrap=numeric)
+        made.add_column(
+            column,
+            justify="right" if numeric and rows else "left",
+            overflow="fold",
+            no_wrap=numeric,
+        )
     for row in rows:
         made.add_row(*(_cell(value) for value in row))
     return made

@@ -16,11 +16,14 @@ from metadata_store.records import Architecture, Task, Trial
 from metanas.predictors.one_hot import one_hot, training_set
 from metanas.protocols import Prediction, SearchSpace
 
+HOLD_OUT = 20
+
 
 class GradientBoosting:
     """Implements `metanas.protocols.Predictor`; scores are normal scores.
 
-    The uncertainty is one number, the residuals' spread on the trees' held-out rows.
+    The uncertainty is one number, the residuals' spread on the rows held out from the
+    last tree; with fewer than `HOLD_OUT` rows none are, and it is the scores' spread.
 
     Args:
         trees: boosting rounds.
@@ -34,13 +37,15 @@ class GradientBoosting:
 
     def fit(self, trials: Sequence[Trial], tasks: Mapping[str, Task]) -> Self:
         inputs, scores = training_set(trials, self._space)
+        held_out = len(scores) >= HOLD_OUT
         self._model = GradientBoostingRegressor(
             n_estimators=self._trees,
             learning_rate=0.05,
-            subsample=0.7,
+            subsample=0.7 if held_out else 1.0,
             random_state=self._seed,
         ).fit(inputs, scores)
-        self._spread = float(np.sqrt(max(self._model.oob_scores_[-1], 0.0)))
+        variance = self._model.oob_scores_[-1] if held_out else scores.var()
+        self._spread = float(np.sqrt(max(variance, 0.0)))
         return self
 
     def predict(self, architectures: Sequence[Architecture], task: Task) -> Prediction:

@@ -37,6 +37,9 @@ from metanas.protocols import Prediction, SearchSpace
 FAR = 5.0
 """Standard deviations from the source architectures beyond which an input is cut."""
 
+MIXTURE = 0.3
+"""Concentration of a scenario's shares for each source."""
+
 CHUNK = 16_384
 
 
@@ -95,8 +98,8 @@ class Tapas:
     ) -> NDArray[np.float32]:
         """Scores as they may turn out: one member, and sources mixed in random shares.
 
-        The shares are of a Dirichlet distribution around the trust in the sources, as
-        wide as if the new task had as many parents as there are sources.
+        The shares are of a Dirichlet distribution around the trust in the sources; with
+        `MIXTURE` below one, most of a scenario is one or two sources.
 
         Returns:
             Shape (n, architectures).
@@ -104,7 +107,7 @@ class Tapas:
         weights = self._trust(task)
         rng = np.random.default_rng(seed)
         members = np.arange(n) % self._members
-        shares = rng.dirichlet(np.maximum(weights * len(weights), 1e-3), n)
+        shares = rng.dirichlet(np.maximum(MIXTURE * len(weights) * weights, 1e-3), n)
         drawn = np.empty((n, len(architectures)), np.float32)
         for rows, scores in self._scored(architectures):
             for scenario in range(n):

@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 from metadata_store.records import Task
 from tasks.similarity import nearest
 
-EVEN = 0.25
+EVEN = 0.5
 """Share of the trust that all tasks divide evenly: similar data need not mean similar ranks."""
+
+SHARPNESS = 2.0
+"""Power of the similarity weights in the other share, which only near tasks are to get."""
 
 OWN_TRIALS = 20.0
 """With this many trials of its own a task is believed as much as all others together."""
@@ -31,10 +34,10 @@ def trust(
     weights = dict.fromkeys(sources, 0.0)
     if others:
         records = [tasks.get(name, Task.table(name)) for name in others]
-        for neighbour in nearest(task, records, len(records)):
-            weights[neighbour.task] = (1.0 - EVEN) * neighbour.weight
+        near = {n.task: n.weight**SHARPNESS for n in nearest(task, records, len(records))}
+        total = sum(near.values())
         for name in others:
-            weights[name] += EVEN / len(others)
+            weights[name] = (1.0 - EVEN) * near[name] / total + EVEN / len(others)
     if len(others) < len(sources):
         own = n_own / (n_own + OWN_TRIALS) if others else 1.0
         weights = {name: (1.0 - own) * weight for name, weight in weights.items()}

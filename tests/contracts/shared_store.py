@@ -26,13 +26,18 @@ EACH = 500
 
 ADD = """
 import sys
-from metadata_store.store import open_store
+from metadata_store.batch import Trials
+from metadata_store.sql import SqlStore
+from metadata_store.store import Contents
 from tests.contracts.trials import a_trial
+
+def initial():
+    return Contents([], [Trials.of([a_trial(source="initial")])])
 
 url, source, each, at_once = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 trials = [a_trial(number, source=source) for number in range(each)]
 sys.stdin.readline()  # all start at once
-with open_store(url) as store:
+with SqlStore(url, initial=initial) as store:
     for start in range(0, each, at_once):
         assert store.add_trials(trials[start : start + at_once]) == at_once
 """
@@ -48,6 +53,21 @@ with open_store(url) as store:
     print("begins", flush=True)
     ingest(store, read_tables(path), {})
     print("done", flush=True)
+"""
+
+MAKE = """
+import sys, time
+from metadata_store.batch import Trials
+from metadata_store.sql import SqlStore
+from metadata_store.store import Contents
+from tests.contracts.trials import a_trial
+
+def batches():
+    yield Trials.of([a_trial(0)])
+    print("half", flush=True)
+    time.sleep(60)
+
+SqlStore(sys.argv[1], initial=lambda: Contents([], batches()))
 """
 
 ROOT = Path(__file__).parents[2]
@@ -92,9 +112,9 @@ class SharedStoreContract(ABC):
             writer.communicate()
             assert writer.returncode == 0
         with open_store(url) as store:
-            assert store.info().trials == PROCESSES * EACH
-            identities = {trial.identity for trial in store.trials()}
-        assert len(identities) == PROCESSES * EACH
+            found = list(store.trials())
+        assert found[0] == a_trial(source="initial")
+        assert len({trial.identity for trial in found}) == len(found) == PROCESSES * EACH + 1
 
     def test_a_killed_import_leaves_a_readable_store_and_can_be_repeated(
         self, url: str, tmp_path: Path
@@ -143,6 +163,17 @@ class SharedStoreContract(ABC):
             assert list(store.trials()) == [a_trial(0), a_trial(1)]
         with SqlStore(url, initial=not_again) as store:
             assert store.info().trials == 2
+
+    def test_a_process_killed_while_it_makes_a_store_leaves_that_to_the_next(
+        self, url: str
+    ) -> None:
+        maker = start(MAKE, url)
+        assert maker.stdout.readline() == "half\n"
+        maker.send_signal(signal.SIGKILL)
+        maker.communicate()
+        whole = Contents([], [Trials.of([a_trial(0), a_trial(1)])])
+        with SqlStore(url, initial=lambda: whole) as store:
+            assert list(store.trials()) == [a_trial(0), a_trial(1)]
 
     @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork.*:DeprecationWarning")
     def test_a_forked_process_uses_a_connection_of_its_own(self, url: str) -> None:

@@ -35,8 +35,10 @@ class TestOpening:
         monkeypatch.chdir(tmp_path)
         with open_store("sqlite:///here.db") as store:
             monkeypatch.chdir("/")
+            store.close()  # so that the next call connects again
             store.add_trials([a_trial()])
-        assert (tmp_path / "here.db").stat().st_size > 0
+        with open_store(f"sqlite:///{tmp_path / 'here.db'}") as store:
+            assert store.info().trials == 1
 
     @pytest.mark.parametrize("name", ["a b?c#d%20.db", "Ödland.db"])
     def test_any_file_name_will_do(self, tmp_path: Path, name: str) -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
 from tasks.dcn import MOST_EPOCHS, MOST_SEEN, Characterisation, _budget, build, characterise
+from tasks.features import measure
 from tasks.load import Split, TaskData, prepare
 
 
@@ -17,6 +19,22 @@ def test_the_same_seed_gives_the_same_number(tmp_path: Path) -> None:
     before = torch.random.get_rng_state()
     assert characterise(data, seed=5, probes=2) == first
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("measured", [characterise, measure])
+def test_the_number_of_threads_changes_nothing(
+    tmp_path: Path, measured: Callable[[TaskData], object]
+) -> None:
+    data = prepare("synthetic", "gratings#n=40&ways=3&difficulty=0.7&size=40", cache=tmp_path)
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            found.append(measured(data))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert found[0] == found[1]
 
 
 def test_hard_data_have_a_lower_number_than_easy(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,8 +16,8 @@ from tests.contracts.predictor import LearningPredictorContract, pretended, tria
 
 class TestTapas(LearningPredictorContract):
     @pytest.fixture
-    def make(self) -> type[Tapas]:
-        return Tapas
+    def make(self) -> Callable[..., Tapas]:
+        return partial(Tapas, members=4, steps=60)  # as good as the defaults here, and faster
 
     @pytest.mark.parametrize("option", [{"members": 0}, {"steps": 0}])
     def test_needs_members_and_steps(self, option: dict[str, int]) -> None:
@@ -30,7 +32,7 @@ class TestTapas(LearningPredictorContract):
         wanted = torch.rand(1)
         torch.manual_seed(5)
         means = [
-            Tapas(space=self.space, seed=seed)
+            Tapas(space=self.space, steps=30, seed=seed)
             .fit(trials, self.tasks)
             .predict(architectures, task)
             .mean
@@ -46,7 +48,10 @@ class TestTapas(LearningPredictorContract):
         losses = [trial(t.task, t.architecture, -1000.0 * (1.0 - (t.score or 0.0))) for t in trials]
         task = Task.table("new")
         ours, theirs = (
-            Tapas(space=self.space).fit(rows, self.tasks).predict(architectures, task).mean
+            Tapas(space=self.space, members=4, steps=60)
+            .fit(rows, self.tasks)
+            .predict(architectures, task)
+            .mean
             for rows in (trials, losses)
         )
         np.testing.assert_allclose(ours, theirs)
@@ -56,7 +61,7 @@ class TestTapas(LearningPredictorContract):
         trials = [trial("easy", a, pretended(a)) for a in some]
         trials += [trial("hard", a, 1.0 - pretended(a)) for a in some]
         tasks = {n: replace(Task.table(n), dcn=d) for n, d in (("easy", 0.9), ("hard", 0.1))}
-        predictor = Tapas(space=self.space).fit(trials, tasks)
+        predictor = Tapas(space=self.space, members=4, steps=60).fit(trials, tasks)
         truth = [pretended(a) for a in architectures]
         for dcn, sign in ((0.9, 1), (0.1, -1)):
             mean = predictor.predict(architectures, replace(Task.table("new"), dcn=dcn)).mean
@@ -66,7 +71,7 @@ class TestTapas(LearningPredictorContract):
         some = architectures[:60]
         trials = [trial("other", a, pretended(a)) for a in some]
         trials += [trial("own", a, 1.0 - pretended(a)) for a in some]
-        predictor = Tapas(space=self.space).fit(trials, {})
+        predictor = Tapas(space=self.space, members=4, steps=60).fit(trials, {})
         truth = [pretended(a) for a in architectures]
         mean = predictor.predict(architectures, Task.table("own")).mean
         assert np.corrcoef(mean, truth)[0, 1] < -0.3
@@ -79,7 +84,10 @@ class TestTapas(LearningPredictorContract):
         ]
         task = Task.table("new")
         agree, disagree = (
-            Tapas(space=self.space).fit(rows, self.tasks).predict(architectures, task).std.mean()
+            Tapas(space=self.space, members=4, steps=60)
+            .fit(rows, self.tasks)
+            .predict(architectures, task)
+            .std.mean()
             for rows in (trials, contrary)
         )
         assert disagree > 2.0 * agree
@@ -87,7 +95,7 @@ class TestTapas(LearningPredictorContract):
     def test_scenarios_scatter_around_the_mean(
         self, trials: list[Trial], architectures: list[Architecture]
     ) -> None:
-        predictor = Tapas(space=self.space).fit(trials, self.tasks)
+        predictor = Tapas(space=self.space, members=4, steps=60).fit(trials, self.tasks)
         assert isinstance(predictor, SeesScenarios)
         task = Task.table("new")
         drawn = predictor.scenarios(architectures, task, n=64, seed=0)
@@ -108,7 +116,7 @@ class TestTapas(LearningPredictorContract):
 
     def test_scores_ten_thousand_architectures_a_second(self, trials: list[Trial]) -> None:
         everything = self.space.enumerate()
-        predictor = Tapas(space=self.space).fit(trials, self.tasks)
+        predictor = Tapas(space=self.space, members=4, steps=60).fit(trials, self.tasks)
         task = Task.table("new")
         predictor.predict(everything[:10], task)  # the space's tables are made once
         seconds = []

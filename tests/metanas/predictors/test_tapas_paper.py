@@ -1,4 +1,6 @@
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,8 +12,8 @@ from tests.contracts.predictor import LearningPredictorContract, pretended, tria
 
 class TestTapasPaper(LearningPredictorContract):
     @pytest.fixture
-    def make(self) -> type[TapasPaper]:
-        return TapasPaper
+    def make(self) -> Callable[..., TapasPaper]:
+        return partial(TapasPaper, epochs=25)
 
     @pytest.mark.parametrize("option", [{"tau": -0.1}, {"epochs": 0}, {"patience": 0}])
     def test_options_out_of_range_are_refused(self, option: dict[str, float]) -> None:
