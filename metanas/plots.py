@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from metanas.protocols import Edge
@@ -32,7 +33,7 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY = (
 )
 CYCLE = (BLUE, RED, GREEN, ORANGE, PURPLE, SKY)
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "metanas",
     "font.family": "sans-serif",
@@ -107,31 +108,39 @@ def learning_curves(
             marker = "o" if len(epochs) == 1 else None
             axes.plot(epochs, values, color=colour, linewidth=2, label=name, marker=marker)
         axes.set_xlabel("epoch")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_ylabel(metric)
         if highlighted:
             axes.legend(loc="lower right", fontsize=9)
         return _svg(figure)
 
 
-def cell(edges: Sequence[Edge]) -> str:
-    """A cell as a graph: nodes on an arc, an arrow an operation, unused ones left out."""
+def cells(graphs: Sequence[Sequence[Edge]]) -> list[str]:
+    """Cells as graphs, an operation in the same colour in all of them.
+
+    Nodes from left to right, an arrow an operation; edges that no signal passes are left out.
+    """
+    operations = sorted({edge.operation for edges in graphs for edge in edges if edge.live})
+    colours = dict(zip(operations, _colours(len(operations)), strict=True))
+    return [_cell(edges, colours) for edges in graphs]
+
+
+def _cell(edges: Sequence[Edge], colours: Mapping[str, str]) -> str:
     with rc_context({**STYLE, "axes.grid": False}):
         figure = Figure(figsize=(4.2, 2.9), layout="constrained")
         axes = figure.subplots()
         axes.set_axis_off()
         axes.set_aspect("equal")
         nodes = sorted({edge.tail for edge in edges} | {edge.head for edge in edges})
-        place = _places(len(nodes))
-        operations = sorted({edge.operation for edge in edges})
-        colours = dict(zip(operations, _colours(len(operations)), strict=True))
+        place = dict(zip(nodes, _places(len(nodes)), strict=True))
         for edge in edges:
             if edge.live:
                 _arrow(axes, place[edge.tail], place[edge.head], edge.operation, colours)
         for node in nodes:
             label = "in" if node == nodes[0] else "out" if node == nodes[-1] else str(node)
-            axes.scatter(*place[node], s=460, color="white", edgecolor="#333333", zorder=3)
-            axes.annotate(label, place[node], ha="center", va="center", fontsize=9, zorder=4)
+            x, y = place[node].tolist()
+            axes.scatter([x], [y], s=460, color="white", edgecolor="#333333", zorder=3)
+            axes.annotate(label, (x, y), ha="center", va="center", fontsize=9, zorder=4)
         if not any(edge.live for edge in edges):
             axes.set_title("no path from input to output", fontsize=9)
         axes.margins(0.16)
@@ -157,8 +166,8 @@ def _arrow(
             "shrinkB": 12,
         },
     )
-    # A little nearer the start than the middle: in a complete graph the middles coincide.
-    x, y = start + 0.42 * (end - start)
+    # Nearer the start than the middle: in a complete graph the middles coincide.
+    x, y = start + 0.36 * (end - start)
     axes.annotate(
         operation.replace("_", " "),
         (x, y),
@@ -167,7 +176,7 @@ def _arrow(
         fontsize=8,
         color=colours[operation],
         bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none"},
-        zorder=2,
+        zorder=5,
     )
 
 

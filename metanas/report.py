@@ -101,6 +101,10 @@ class TaskReport:
                 "so nothing can be recommended yet.</p>"
             ]
         found = self.zero_shot
+        graphs = [self.space.edges(each.architecture) for each in found.recommendations]
+        drawn = (
+            plots.cells([edges or () for edges in graphs]) if all(graphs) else [""] * len(graphs)
+        )
         weights = {neighbour.task: neighbour.weight for neighbour in found.neighbours}
         return [
             "<h2>Learned from</h2>",
@@ -108,13 +112,11 @@ class TaskReport:
             f"<h2>Recommended</h2><p>Best of {found.scored:,} architectures scored in "
             f"{found.seconds:.1f} s, none of them trained.</p>",
             '<div class="cards">',
-            *(self._card(rank, each) for rank, each in enumerate(found.recommendations, start=1)),
+            *map(self._card, range(1, len(drawn) + 1), found.recommendations, drawn),
             "</div>",
         ]
 
-    def _card(self, rank: int, each: Recommendation) -> str:
-        edges = self.space.edges(each.architecture)
-        drawn = plots.cell(edges) if edges else ""
+    def _card(self, rank: int, each: Recommendation, drawn: str) -> str:
         facts = [f"score {each.score:.3f} ± {each.std:.3f}"]
         if each.params is not None and each.flops is not None:
             facts.append(f"{each.params:,} parameters, {each.flops / 1e6:.2f} M multiply-adds")
