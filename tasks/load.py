@@ -3,9 +3,9 @@
 `LOADERS` names the kinds of data. What they read is limited, sized, split and kept
 in a cache that later calls only map into memory.
 
-Why: validation images are taken out of the training ones, a fifth of each class,
-unless the data has a validation part; a test part stays apart for final reports and
-is never what methods compare by.
+Why: validation images are taken out of the training ones, by default a fifth of each
+class, unless the data has a validation part; a test part stays apart for final reports
+and is never what methods compare by.
 """
 
 from __future__ import annotations
@@ -35,9 +35,6 @@ LOADERS: dict[str, Loader] = {
     "synthetic": synthetic.LOADER,
 }
 """Kinds of data by the name of their module."""
-
-VALIDATION = 0.2
-"""Share of the training images kept for validation where the data has no such part."""
 
 log = logging.getLogger(__name__)
 
@@ -204,7 +201,7 @@ def _collect(
     if options.grey:
         images = {part: to_grey(pixels) for part, pixels in images.items()}
     if "val" not in labels:
-        first, second = split(labels["train"], VALIDATION, rng=rng)
+        first, second = split(labels["train"], options.val, rng=rng)
         images["val"], labels["val"] = images["train"][second], labels["train"][second]
         images["train"], labels["train"] = images["train"][first], labels["train"][first]
     labels["train"] = _noisy(labels["train"], options, len(classes))

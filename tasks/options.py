@@ -28,6 +28,8 @@ class Options:
         grey: turn colours into one channel.
         seed: of the split, the subset and the noise.
         noise: share of training labels replaced by a wrong one, in [0, 1].
+        val: share of the training images kept for validation, where the data has no
+            such part; in (0, 1).
         own: options of one kind of data, by name, not yet parsed.
     """
 
@@ -37,6 +39,7 @@ class Options:
     grey: bool = False
     seed: int = 0
     noise: float = 0.0
+    val: float = 0.2
     own: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -50,6 +53,8 @@ class Options:
             raise ValueError(f"seed must not be negative, got {self.seed}")
         if not 0.0 <= self.noise <= 1.0:
             raise ValueError(f"noise is a share in [0, 1], got {self.noise}")
+        if not 0.0 < self.val < 1.0:
+            raise ValueError(f"val is a share in (0, 1), got {self.val}")
 
     def integer(self, name: str, default: int | None, *, least: int = 1) -> int | None:
         """An own option as a whole number of at least `least`."""
@@ -99,6 +104,7 @@ def parse(data: str, own: Iterable[str]) -> tuple[str, Options]:
         grey=_flag("grey", given.get("grey", "0")),
         seed=_integer("seed", given.get("seed", "0")),
         noise=_number("noise", given.get("noise", "0")),
+        val=_number("val", given["val"]) if "val" in given else Options.val,
         own={name: text for name, text in given.items() if name not in COMMON},
     )
 
@@ -116,6 +122,8 @@ def compose(location: str, options: Options) -> str:
         parts["grey"] = "1"
     if options.noise:
         parts["noise"] = repr(options.noise)
+    if options.val != Options.val:
+        parts["val"] = repr(options.val)
     # A location with a "#" of its own keeps a fragment, so that it is found again.
     if options.seed or (not parts and "#" in location):
         parts["seed"] = str(options.seed)
@@ -130,7 +138,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {found[0]!r}?" if found else f"; known are {', '.join(names)}"
 
 
-COMMON = ("size", "limit", "classes", "grey", "seed", "noise")
+COMMON = ("size", "limit", "classes", "grey", "seed", "noise", "val")
 
 
 def _integer(name: str, text: str) -> int:

@@ -38,7 +38,8 @@ def _build(given: Namespace) -> None:
     from metanas.settings import ExperienceSettings, read_settings
 
     asked = read_settings(given.config, ExperienceSettings)
-    with opened(given) as store, progress(given) as advance:
+    # A new store starts empty: the shipped trials may be what is made anew.
+    with opened(given, reference=False) as store, progress(given) as advance:
         added = build(
             asked,
             store,

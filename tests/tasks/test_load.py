@@ -64,6 +64,11 @@ def test_labels_stay_with_their_images(tmp_path: Path) -> None:
     assert len(seen.unique()) == 30
 
 
+def test_the_share_kept_for_validation_can_be_chosen(tmp_path: Path) -> None:
+    half = prepare("synthetic", "blobs#n=200&val=0.5", cache=tmp_path)
+    assert len(half.train) == len(half.val) == 100
+
+
 def test_noise_replaces_labels_of_training_only(tmp_path: Path) -> None:
     clean = prepare("synthetic", "blobs#n=200", cache=tmp_path)
     noisy = prepare("synthetic", "blobs#n=200&noise=0.25", cache=tmp_path)

@@ -16,6 +16,7 @@ OPTIONS = st.builds(
     grey=st.booleans(),
     seed=st.integers(0, 10**9),
     noise=st.floats(0.0, 1.0),
+    val=st.floats(0.01, 0.99),
     own=st.dictionaries(
         st.sampled_from(["depth", "within"]), st.text(CHARACTERS, min_size=1), max_size=2
     ),
@@ -47,6 +48,7 @@ def test_options_are_read_from_the_fragment() -> None:
         ("limit=1", "limit must be at least 4 images, got 1"),
         ("noise=2", r"noise is a share in \[0, 1\], got 2.0"),
         ("noise=nan", r"noise is a share in \[0, 1\], got nan"),
+        ("val=0", r"val is a share in \(0, 1\), got 0.0"),
         ("noise=much", "noise must be a number, got 'much'"),
         ("grey=perhaps", "grey must be 1 or 0, got 'perhaps'"),
         ("classes=a", "need at least two classes, got only 'a'"),
