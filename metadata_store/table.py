@@ -52,9 +52,10 @@ def write_table(path: str | Path, batches: Iterable[Trials]) -> int:
         The number of trials written.
 
     Raises:
-        OSError: the file cannot be written.
+        OSError: the file cannot be written; its folder must exist.
     """
     path = Path(path)
+    _require_place(path)
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     written = 0
     try:
@@ -71,6 +72,16 @@ def write_table(path: str | Path, batches: Iterable[Trials]) -> int:
     finally:
         partial.unlink(missing_ok=True)
     return written
+
+
+def _require_place(path: Path) -> None:
+    """Says what is wrong by the wanted name, which the file has only once it is whole."""
+    if path.is_dir():
+        raise IsADirectoryError(f"need a file to write the trial table to, got the folder {path}")
+    if not path.parent.exists():
+        raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}")
+    if not path.parent.is_dir():
+        raise NotADirectoryError(f"cannot write {path}: {path.parent} is no folder")
 
 
 def conform(table: pa.Table) -> pa.Table:

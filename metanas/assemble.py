@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from metanas.protocols import Predictor, SearchSpace
-from metanas.settings import Named, SettingsError, TrainSettings, ZeroShotSettings, nearest
+from metanas.settings import Named, Option, SettingsError, TrainSettings, ZeroShotSettings, nearest
 
 if TYPE_CHECKING:
     from metadata_store.records import Task
@@ -50,10 +50,13 @@ def space_by_name(named: Named) -> SearchSpace:
     return _make(NAMED, named, "space")
 
 
-def make_predictor(named: Named, space: SearchSpace) -> Predictor:
-    """An unfitted predictor for a space."""
+def make_predictor(named: Named, space: SearchSpace, *, seed: int = 0) -> Predictor:
+    """An unfitted predictor for a space; the seed reaches those that draw."""
     from metanas.predictors import PREDICTORS
 
+    make = PREDICTORS.get(named.name)
+    if make is not None and "seed" in inspect.signature(make).parameters:
+        named = Named(named.name, {"seed": seed, **named.options})
     return _make(PREDICTORS, named, "predictor", space=space)
 
 
@@ -113,10 +116,34 @@ def _make(
     if named.name not in registry:
         raise SettingsError(f"unknown {what} {named.name!r}; {nearest(named.name, registry)}")
     make = registry[named.name]
-    allowed = set(inspect.signature(make).parameters) - set(fixed)
-    for option in named.options:
+    parameters = inspect.signature(make).parameters
+    for name in fixed:
+        if name not in parameters:
+            raise SettingsError(f"{what} {named.name!r} cannot be used here: it takes no {name}")
+    allowed = set(parameters) - set(fixed)
+    options = {}
+    for option, value in named.options.items():
         if option not in allowed:
             raise SettingsError(
                 f"{what} {named.name!r} has no option {option!r}; {nearest(option, allowed)}"
             )
-    return make(**fixed, **named.options)
+        where = f"option {option!r} of {what} {named.name!r}"
+        options[option] = _as_kind(value, parameters[option].annotation, where)
+    return make(**fixed, **options)
+
+
+def _as_kind(value: Option, annotation: object, where: str) -> Option:
+    """The value as an int, float, str or bool parameter takes it.
+
+    Why by the annotation's text: to evaluate it would import what only type checkers need.
+    """
+    kind = {each.__name__: each for each in (int, float, str, bool)}.get(str(annotation))
+    if kind is float and not isinstance(value, bool):
+        # YAML reads 1e-3, without a point, as text.
+        try:
+            return float(value)  # type: ignore[arg-type]
+        except (TypeError, ValueError) as error:
+            raise SettingsError(f"{where}: wanted a number, got {value!r}") from error
+    if kind is not None and type(value) is not kind:
+        raise SettingsError(f"{where}: wanted {kind.__name__}, got {value!r}")
+    return value

@@ -18,7 +18,6 @@ from metanas.assemble import (
     run_zero_shot,
     source_of,
 )
-from metanas.evaluators import checkpoint
 from metanas.experience import Progress, build
 from metanas.protocols import SearchSpace
 from metanas.report import task_report
@@ -65,12 +64,14 @@ def demo(
     Raises:
         ValueError: a setting does not fit, or the task exists.
     """
+    # Not the usual folder: a demo measures anew what an earlier one had trained.
+    checkpoints = folder / "checkpoints"
     if settings.experience is not None:
         say("Making experience on other tasks")
         build(
             settings.experience,
             store,
-            checkpoints=checkpoint.default_folder(),
+            checkpoints=checkpoints,
             workers=1,
             progress=progress,
         )
@@ -85,16 +86,14 @@ def demo(
     store.add_task(task)
     space = make_space(settings.zero_shot.space, store)
     say("Asking for an architecture: none is trained")
-    predictor = make_predictor(settings.zero_shot.predictor, space)
+    predictor = make_predictor(settings.zero_shot.predictor, space, seed=settings.zero_shot.seed)
     found = run_zero_shot(settings.zero_shot, store, task, space, predictor)
     first = found.recommendations[0].architecture
     drawn = _another(space, first, settings.train.seed)
     trials = []
     for name, architecture in (("the first pick", first), ("a random one", drawn)):
         say(f"Training {name}: {space.format(architecture)}")
-        evaluator = make_evaluator(
-            settings.train.evaluator, space, checkpoints=checkpoint.default_folder()
-        )
+        evaluator = make_evaluator(settings.train.evaluator, space, checkpoints=checkpoints)
         trained = train(
             architecture,
             task,

@@ -35,6 +35,8 @@ CYCLE = (BLUE, RED, GREEN, ORANGE, PURPLE, SKY)
 
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
+    # A name is a name, also with a "$" in it.
+    "text.parse_math": False,
     "svg.hashsalt": "metanas",
     "font.family": "sans-serif",
     "font.size": 10,

@@ -199,14 +199,22 @@ def task_report(
     settings: ZeroShotSettings, store: MetadataStore, task: Task, space: SearchSpace
 ) -> TaskReport:
     """Gathers what is known of a task; the prediction never sees the task's own trials."""
-    trials = store.batch(tasks=[task.name], space=space.name)
-    predictor = make_predictor(settings.predictor, space)
+    trials = _of_one_metric(store.batch(tasks=[task.name], space=space.name))
+    predictor = make_predictor(settings.predictor, space, seed=settings.seed)
     try:
         found = run_zero_shot(settings, store, task, space, predictor)
     except NothingToLearnFrom:
         return TaskReport(task, space, trials, None, None)
     prediction = predictor.predict(trials.architectures, task) if len(trials) else None
     return TaskReport(task, space, trials, found, prediction)
+
+
+def _of_one_metric(trials: Trials) -> Trials:
+    """The trials of the metric that most have: values of several cannot share an axis."""
+    if len(trials) == 0:
+        return trials
+    counts = np.bincount(trials.codes("metric"), minlength=len(trials.names("metric")))
+    return trials.where(metric=trials.names("metric")[int(counts.argmax())])
 
 
 def mean_scores(trials: Trials) -> NDArray[np.float64]:

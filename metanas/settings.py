@@ -26,6 +26,11 @@ class SettingsError(ValueError):
     """A settings file or option is not what it should be."""
 
 
+def _check_seed(seed: int) -> None:
+    if not 0 <= seed < 2**31:
+        raise ValueError(f"a seed lies in 0 to 2147483647, got {seed}")
+
+
 @dataclass(frozen=True)
 class Named:
     """An object by its registry's name, and keyword arguments of its class."""
@@ -37,6 +42,10 @@ class Named:
         """The same with further options; those that are None are left out."""
         given = {key: value for key, value in options.items() if value is not None}
         return Named(self.name, {**self.options, **given})
+
+
+NETWORK = Named("nasbench201", {"width": 16, "cells": 1})
+"""Small enough for a CPU; the benchmark's own networks have 5 cells a stage."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +75,7 @@ class ZeroShotSettings:
         exclude: tasks not to learn from.
     """
 
-    space: Named = Named("nasbench201")
+    space: Named = NETWORK
     predictor: Named = Named("tapas")
     neighbours: int = 12
     candidates: int = 20_000
@@ -76,14 +85,23 @@ class ZeroShotSettings:
     exclude: tuple[str, ...] = ()
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        for name in ("neighbours", "candidates", "top"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        _check_seed(self.seed)
+
 
 @dataclass(frozen=True)
 class TrainSettings:
     """One architecture trained on one task."""
 
-    space: Named = Named("nasbench201")
+    space: Named = NETWORK
     evaluator: Named = Named("scratch")
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_seed(self.seed)
 
 
 @dataclass(frozen=True)
@@ -101,11 +119,20 @@ class ExperienceSettings:
     tasks: tuple[TaskSettings, ...]
     source: str
     architectures: int
-    space: Named = Named("nasbench201")
+    space: Named = NETWORK
     evaluator: Named = Named("scratch")
     always: tuple[str, ...] = ()
     seeds: tuple[int, ...] = (0,)
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.architectures < 1 or not self.tasks or not self.seeds:
+            raise ValueError(
+                f"need an architecture, a task and a seed at least, got {self.architectures}, "
+                f"{len(self.tasks)} and {len(self.seeds)}"
+            )
+        for seed in (self.seed, *self.seeds):
+            _check_seed(seed)
 
 
 @dataclass(frozen=True)
@@ -145,6 +172,8 @@ def read_settings(path: Path, kind: type[Settings]) -> Settings:
 def nearest(name: str, known: Iterable[str]) -> str:
     """The end of an error message: the likeliest meant name, or all of them."""
     known = sorted(known)
+    if not known:
+        return "there are none"
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from metadata_store.batch import Trials
 from metadata_store.records import TABLE_KIND, Architecture, Task
 from metadata_store.store import MetadataStore
 from metanas.predictors.recommend import recommend
+from metanas.predictors.simulated_evolution import simulated_evolution
+from metanas.predictors.source_weights import WeighsSources
 from metanas.protocols import Costs, Predictor, SearchSpace
 from metanas.spaces.random_chooser import RandomChooser
 from tasks.similarity import Neighbour, nearest
@@ -24,6 +26,10 @@ from tasks.similarity import Neighbour, nearest
 
 class NothingToLearnFrom(ValueError):
     """No other task has scores in the space."""
+
+
+POPULATION = 1000
+"""Individuals of the evolution, as in the paper."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,8 @@ class ZeroShot:
         scored: how many architectures were scored; those that compute the same
             share one score, and only the smallest of them is recommended.
         seconds: fit, scoring and ranking.
-        neighbours: tasks learned from, nearest first; weights sum to 1.
+        neighbours: tasks learned from, the one that counted most first; weights, those of
+            the predictor, sum to 1.
         recommendations: best first.
     """
 
@@ -88,7 +95,8 @@ def zero_shot(
     Args:
         predictor: fitted here.
         neighbours: how many tasks to learn from.
-        candidates: how many architectures to draw where the space cannot be listed.
+        candidates: how many architectures to draw where the space cannot be listed; the
+            first of them evolve further on the predicted scores.
         top: how many to recommend, at least 1.
         max_params, max_flops: see `Recommendation`.
         exclude: tasks not to learn from.
@@ -99,12 +107,27 @@ def zero_shot(
     """
     started = time.perf_counter()
     chosen, trials = sources(task, store, space=space, neighbours=neighbours, exclude=exclude)
+    # Before the fit: what nothing can meet need not be waited for.
+    whole = space.enumerate()
+    listed, costs = _within(
+        _drawn(space, candidates, seed) if whole is None else whole,
+        space,
+        task,
+        max_params,
+        max_flops,
+    )
     predictor.fit(trials, {name: store.task(name) for name in trials.present("task")})
-    listed = _candidates(space, candidates, seed)
-    listed, costs = _within(listed, space, task, max_params, max_flops)
+    if whole is None:
+        evolved = simulated_evolution(
+            space,
+            lambda architectures: predictor.predict(architectures, task).mean,
+            listed[:POPULATION],
+            rng=np.random.default_rng(seed),
+        )
+        listed, costs = _within([*evolved, *listed], space, task, max_params, max_flops)
     kept = _different(listed, costs, space)
     drawn = [listed[i] for i in kept]
-    chosen_rows = recommend(predictor, drawn, task, top)
+    chosen_rows = recommend(predictor, drawn, task, top, seed=seed)
     mean = predictor.predict([drawn[i] for i in chosen_rows], task).mean
     # Which ones are recommended hedges between the sources; their order is by score.
     ranked = [chosen_rows[i] for i in np.argsort(-mean, kind="stable")]
@@ -114,7 +137,7 @@ def zero_shot(
         space=space.name,
         scored=len(listed),
         seconds=time.perf_counter() - started,
-        neighbours=tuple(chosen),
+        neighbours=tuple(_counted(chosen, predictor, task)),
         recommendations=tuple(
             Recommendation(
                 architecture=drawn[i],
@@ -140,7 +163,10 @@ def sources(
 
     Raises:
         NothingToLearnFrom: there is no such task.
+        UnknownTask: one to exclude.
     """
+    for name in exclude:
+        store.task(name)  # a name misspelt would leave its task in, unnoticed
     everything = store.batch(space=space.name)
     scored = everything.take(np.isfinite(everything.scores))
     others = [
@@ -158,17 +184,21 @@ def sources(
     return chosen, store.batch(tasks=names, space=space.name)
 
 
-def _candidates(space: SearchSpace, candidates: int, seed: int) -> list[Architecture]:
-    """All architectures of the space, else some random ones."""
-    listed = space.enumerate()
-    if listed is None:
-        chooser = RandomChooser(np.random.default_rng(seed))
-        listed = [space.suggest(chooser) for _ in range(candidates)]
-    return list(listed)
+def _drawn(space: SearchSpace, candidates: int, seed: int) -> list[Architecture]:
+    chooser = RandomChooser(np.random.default_rng(seed))
+    return [space.suggest(chooser) for _ in range(max(candidates, 2))]
+
+
+def _counted(chosen: Sequence[Neighbour], predictor: Predictor, task: Task) -> list[Neighbour]:
+    """The neighbours, with the weights the predictor gave them; even ones if it gives none."""
+    even = dict.fromkeys((each.task for each in chosen), 1.0 / len(chosen))
+    weights = predictor.source_weights(task) if isinstance(predictor, WeighsSources) else even
+    counted = [replace(each, weight=float(weights.get(each.task, 0.0))) for each in chosen]
+    return sorted(counted, key=lambda each: -each.weight)
 
 
 def _within(
-    architectures: list[Architecture],
+    architectures: Sequence[Architecture],
     space: SearchSpace,
     task: Task,
     max_params: int | None,
@@ -183,7 +213,7 @@ def _within(
                 f"need networks to count parameters and FLOPs, got space {space.name!r} "
                 f"and task {task.name!r} of which there are none"
             )
-        return architectures, None
+        return list(architectures), None
     fits = np.ones(len(architectures), dtype=bool)
     for values, most in ((costs.params, max_params), (costs.flops, max_flops)):
         if most is not None:
@@ -194,7 +224,7 @@ def _within(
             f"parameters, the cheapest {costs.flops.min():,} multiply-adds"
         )
     kept = np.flatnonzero(fits)
-    return [architectures[i] for i in kept], Costs(costs.params[kept], costs.flops[kept])
+    return [architectures[i] for i in kept.tolist()], Costs(costs.params[kept], costs.flops[kept])
 
 
 def _different(

@@ -33,6 +33,11 @@ def source_of(
         ValueError: none of these; says which.
     """
     for part, (images, labels) in parts.items():
+        if not images.ndim or not labels.ndim:
+            raise ValueError(
+                f"need an array of images and one of labels, got images of shape {images.shape} "
+                f"and labels of shape {labels.shape} in the {part} part: {where}"
+            )
         if len(images) != len(labels):
             raise ValueError(
                 f"need one label an image, got {len(images)} images and {len(labels)} labels "
@@ -40,6 +45,10 @@ def source_of(
             )
         if not len(images):
             raise ValueError(f"the {part} part has no images: {where}")
+        if not images.size:
+            raise ValueError(
+                f"need images with pixels, got shape {images.shape} in the {part} part: {where}"
+            )
     scaled = _scaled({part: pair[0] for part, pair in parts.items()}, where)
     pixels = {part: _layout(array, where) for part, array in scaled.items()}
     if len({images.shape[1:] for images in pixels.values()}) > 1:

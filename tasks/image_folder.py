@@ -4,7 +4,8 @@ An image belongs to the topmost folder on its way that holds images itself, and 
 class is that folder's path: ``cat/1.png`` and ``cat/small/2.png`` are both `cat`,
 ``Greek/alpha/1.png`` is `Greek/alpha`. With ``depth=1`` the class is the first
 folder of the path whatever lies below. Folders that only wrap another are passed through.
-Top folders named train and val, valid, validation, dev or test are taken as parts.
+Top folders named train and val, valid, validation, dev or test are taken as parts; what
+holds images in one part is a class in all.
 Hidden files, other files and images outside any class folder are ignored.
 """
 
@@ -12,8 +13,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -57,7 +57,9 @@ def open_folder(location: str, options: Options, cache: Path) -> ImageSource:
     if not found:
         raise ValueError(f"need images in a folder for each class, found no image: {location}")
     by_part = _parts([PurePosixPath(name.as_posix()) for name in found])
-    labelled = {part: _labelled(names, depth) for part, names in by_part.items()}
+    # Over all parts, so that a class is the same folder in each of them.
+    holders = {below.parent for names in by_part.values() for _, below in names}
+    labelled = {part: _labelled(names, holders, depth) for part, names in by_part.items()}
     lost = len(found) - sum(len(names) for names in labelled.values())
     if not labelled["train"]:
         raise ValueError(
@@ -164,10 +166,16 @@ def _parts(names: list[PurePosixPath]) -> dict[str, list[tuple[PurePosixPath, Pu
 
 
 def _labelled(
-    names: list[tuple[PurePosixPath, PurePosixPath]], depth: int | None
+    names: list[tuple[PurePosixPath, PurePosixPath]],
+    holders: Set[PurePosixPath],
+    depth: int | None,
 ) -> list[tuple[PurePosixPath, str]]:
-    """Path and class of each image that lies in a class folder."""
-    holders = Counter(below.parent for _, below in names)
+    """Path and class of each image that lies in a class folder.
+
+    Args:
+        names: as `_parts` gives them.
+        holders: folders below a part's that hold images in some part.
+    """
     labelled = []
     for name, below in names:
         folders = below.parts[:-1]

@@ -75,7 +75,8 @@ def open_npz(location: str, options: Options, cache: Path) -> ArraySource:
             "need arrays such as x and y, images and labels or x_train and y_train, "
             f"got {', '.join(found) or 'none'}: {location}"
         )
-    return source_of(parts, location, names=None if names is None else [str(n) for n in names])
+    listed = None if names is None else [str(name) for name in np.atleast_1d(names)]
+    return source_of(parts, location, names=listed)
 
 
 def stamp(location: str, options: Options) -> str:

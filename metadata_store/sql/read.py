@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from metadata_store.batch import SCHEMA, Trials
-from metadata_store.records import Task
+from metadata_store.errors import StoreError
+from metadata_store.records import INT32_MAX, Task
 from metadata_store.sql.schema import ARCHITECTURE, GRID, METRIC, SOURCE, SPACE, TASK, TRIAL
 
 ROWS_AT_ONCE = 10_000
@@ -46,7 +47,11 @@ def matching(tasks: Sequence[str] | None, space: str | None) -> list[sa.ColumnEl
 
 
 def read_batch(connection: sa.Connection, *conditions: sa.ColumnElement[bool]) -> Trials:
-    """The trials that meet all conditions, in the order they came."""
+    """The trials that meet all conditions, in the order they came.
+
+    Raises:
+        StoreError: their curves hold more points than a batch can.
+    """
     query = sa.select(
         TRIAL.c.task_id,
         TRIAL.c.metric_id,
@@ -81,7 +86,7 @@ def read_batch(connection: sa.Connection, *conditions: sa.ColumnElement[bool]) -
     ids = np.concatenate(numbers, axis=1)
     numbers.clear()  # a million trials count: every column is in memory once
     task, metric, space, architecture, source, grid, seed, lengths = ids
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    offsets = offsets_of(lengths)
     columns = {
         "task": _encoded(connection, TASK.c.name, task),
         "metric": _encoded(connection, METRIC.c.name, metric),
@@ -96,6 +101,21 @@ def read_batch(connection: sa.Connection, *conditions: sa.ColumnElement[bool]) -
         "extras": pa.chunked_array(extras),
     }
     return Trials(pa.table([columns[name] for name in SCHEMA.names], names=SCHEMA.names))
+
+
+def offsets_of(lengths: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Where each of n curves begins and the last one ends, shape (n + 1,).
+
+    Raises:
+        StoreError: the end is past what 32 bits count.
+    """
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    if offsets[-1] > INT32_MAX:
+        raise StoreError(
+            f"need at most {INT32_MAX:,} points in the curves of one batch, got {offsets[-1]:,}; "
+            "read fewer tasks at once"
+        )
+    return offsets.astype(np.int32)
 
 
 def _floats(curves: bytearray) -> pa.Array:

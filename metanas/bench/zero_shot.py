@@ -171,7 +171,7 @@ class _LeftOut:
         batch = self._others.trials
         row_of = {name: row for row, name in enumerate(self._others.tasks)}
         rows = np.array([row_of.get(name, -1) for name in batch.names("task")])
-        known = batch.take(chosen[rows[batch.codes("task")], batch.architecture_codes])
+        known = batch.take(chosen[rows[batch.codes("task")], self._others.columns])
         tasks = {**self._tasks, self._target.name: self._target}
         sources = SourceScores.of(known, self.space)
         wanted = self._landmark

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
+from metanas.settings import Named
+
 Commands = Any
 """argparse's subparsers object, whose class is private."""
 
@@ -55,6 +57,14 @@ def positive(text: str) -> int:
     return value
 
 
+def seed(text: str) -> int:
+    """A number that a trial can hold."""
+    value = int(text)
+    if not 0 <= value < 2**31:
+        raise argparse.ArgumentTypeError(f"wanted a number from 0 to 2147483647, got {text}")
+    return value
+
+
 def count(text: str) -> int:
     """A positive integer that may be written 300k or 1.5M."""
     scale = {"k": 1_000, "m": 1_000_000, "g": 1_000_000_000}.get(text[-1:].lower(), 0)
@@ -77,8 +87,22 @@ def names(text: str) -> tuple[str, ...]:
 def add_network_options(parser: argparse.ArgumentParser) -> None:
     """The space, and how large its networks are built."""
     parser.add_argument("--space", metavar="S", help="search space (default nasbench201)")
-    parser.add_argument("--width", type=positive, metavar="N", help="channels of the first stage")
-    parser.add_argument("--cells", type=positive, metavar="N", help="cells in each stage")
+    parser.add_argument(
+        "--width", type=positive, metavar="N", help="channels of the first stage (default 16)"
+    )
+    parser.add_argument(
+        "--cells",
+        type=positive,
+        metavar="N",
+        help="cells in each of the three stages (default 1; in the benchmark 5)",
+    )
+
+
+def chosen_space(given: argparse.Namespace, default: Named) -> Named:
+    """The space asked for by `add_network_options`; another name drops the default's options."""
+    same = given.space is None or given.space == default.name
+    space = default if same else Named(given.space)
+    return space.but(width=given.width, cells=given.cells)
 
 
 def add_config(parser: argparse.ArgumentParser, example: str) -> None:

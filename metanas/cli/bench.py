@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from argparse import Namespace
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,8 @@ from metanas.cli.output import emit, progress, table
 
 if TYPE_CHECKING:
     from metadata_store.batch import Trials
+
+log = logging.getLogger(__name__)
 
 
 def add_commands(commands: Commands) -> None:

@@ -22,7 +22,9 @@ def emit(given: Namespace, document: Mapping[str, Any] | Sequence[Any], text: An
     from rich.console import Console
 
     # A file has no edge to fold lines at.
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 240)
+    console = Console(
+        highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 240
+    )
     for part in text if isinstance(text, list) else [text]:
         console.print(part)
 
@@ -31,8 +33,14 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
     """A table; numbers to the right."""
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
-    made = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    made = Table(
+        title=Text(title) if title else None,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
     for index, column in enumerate(columns):
         numeric = all(isinstance(row[index], int | float) for row in rows)
         made.add_column(
@@ -42,7 +50,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
             no_wrap=numeric,
         )
     for row in rows:
-        made.add_row(*(_cell(value) for value in row))
+        made.add_row(*(Text(_cell(value)) for value in row))
     return made
 
 
@@ -60,7 +68,7 @@ def progress(given: Namespace) -> Iterator[Advance]:
     )
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=30),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
-from metanas.cli.arguments import Commands, command, group, names, positive
+from metanas.cli.arguments import Commands, command, group, names, positive, seed
 from metanas.cli.opened import opened
 from metanas.cli.output import emit, progress, table
 
@@ -29,7 +29,7 @@ def add_commands(commands: Commands) -> None:
     add.add_argument("--limit", type=positive, metavar="N", help="use N images, classes in balance")
     add.add_argument("--classes", type=names, metavar="A,B", help="use these classes only")
     add.add_argument("--grey", action="store_true", help="one channel")
-    add.add_argument("--seed", type=int, metavar="N", help="of the split (default 0)")
+    add.add_argument("--seed", type=seed, metavar="N", help="of the split (default 0)")
 
     command(inner, "list", _list, "all tasks")
     show = command(inner, "show", _show, "one task, with its DCN and features")

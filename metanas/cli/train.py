@@ -5,11 +5,18 @@ from __future__ import annotations
 import logging
 from argparse import Namespace
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from metanas.cli.arguments import Commands, add_config, add_network_options, command, positive
+from metanas.cli.arguments import (
+    Commands,
+    add_config,
+    add_network_options,
+    chosen_space,
+    command,
+    positive,
+    seed,
+)
 from metanas.cli.opened import opened
 from metanas.cli.output import emit, progress, table
 from metanas.settings import TrainSettings, read_settings
@@ -31,7 +38,7 @@ def add_commands(commands: Commands) -> None:
     train.add_argument("--batch-size", type=positive, metavar="N")
     train.add_argument("--lr", type=float, metavar="X")
     train.add_argument("--device", metavar="D", help="cpu, cuda or auto")
-    train.add_argument("--seed", type=int, metavar="N")
+    train.add_argument("--seed", type=seed, metavar="N")
     train.add_argument(
         "--export",
         type=Path,
@@ -48,7 +55,6 @@ def add_commands(commands: Commands) -> None:
 def settings(given: Namespace) -> TrainSettings:
     """The settings file's, overridden by the options given."""
     read = read_settings(given.config, TrainSettings) if given.config else TrainSettings()
-    space = read.space if given.space is None else replace(read.space, name=given.space)
     options = {
         "epochs": given.epochs,
         "batch_size": given.batch_size,
@@ -56,7 +62,7 @@ def settings(given: Namespace) -> TrainSettings:
         "device": given.device,
     }
     return TrainSettings(
-        space=space.but(width=given.width, cells=given.cells),
+        space=chosen_space(given, read.space),
         evaluator=read.evaluator.but(**options),
         seed=read.seed if given.seed is None else given.seed,
     )
@@ -85,11 +91,17 @@ def _train(given: Namespace) -> None:
                 source=source_of(asked),
                 progress=advance,
             )
-        store.add_trials([trained.trial])
+        added = store.add_trials([trained.trial])
     for file in given.export:
         export(trained.module, file, task.input_shape)
-    run = None if given.no_mlflow else _logged(trained.trial, given.export)
-    emit(given, document(trained.trial, given.export, run), _described(trained.trial, given.export))
+    if not added:
+        logging.getLogger(__name__).warning(
+            "a trial of this architecture, seed and source is known; the store keeps that one"
+        )
+    log = added and not given.no_mlflow
+    run = _logged(trained.trial, given.export) if log else None
+    shown = document(trained.trial, given.export, run)
+    emit(given, {**shown, "added": added}, _described(trained.trial, given.export))
 
 
 def _logged(trial: Trial, files: Sequence[Path]) -> str | None:

@@ -10,14 +10,16 @@ from metanas.cli.arguments import (
     Commands,
     add_config,
     add_network_options,
+    chosen_space,
     command,
     count,
     names,
     positive,
+    seed,
 )
 from metanas.cli.opened import opened
 from metanas.cli.output import emit, table
-from metanas.settings import ZeroShotSettings, read_settings
+from metanas.settings import Named, ZeroShotSettings, read_settings
 
 if TYPE_CHECKING:
     from metanas.protocols import SearchSpace
@@ -46,20 +48,20 @@ def add_zero_shot_options(parser: Any) -> None:
     parser.add_argument(
         "--exclude", type=names, metavar="A,B", help="tasks not to learn from, e.g. the same data"
     )
-    parser.add_argument("--seed", type=int, metavar="N")
+    parser.add_argument("--seed", type=seed, metavar="N")
 
 
 def settings(given: Namespace) -> ZeroShotSettings:
     """The settings file's, overridden by the options given."""
     read = read_settings(given.config, ZeroShotSettings) if given.config else ZeroShotSettings()
-    space = read.space if given.space is None else replace(read.space, name=given.space)
     options = ("top", "max_params", "max_flops", "neighbours", "candidates", "exclude", "seed")
     chosen: dict[str, Any] = {
         name: getattr(given, name) for name in options if getattr(given, name) is not None
     }
     if given.predictor is not None:
-        chosen["predictor"] = replace(read.predictor, name=given.predictor)
-    return replace(read, space=space.but(width=given.width, cells=given.cells), **chosen)
+        same = given.predictor == read.predictor.name
+        chosen["predictor"] = read.predictor if same else Named(given.predictor)
+    return replace(read, space=chosen_space(given, read.space), **chosen)
 
 
 def _zero_shot(given: Namespace) -> None:
@@ -68,7 +70,7 @@ def _zero_shot(given: Namespace) -> None:
     asked = settings(given)
     with opened(given) as store:
         space = make_space(asked.space, store)
-        predictor = make_predictor(asked.predictor, space)
+        predictor = make_predictor(asked.predictor, space, seed=asked.seed)
         found = run_zero_shot(asked, store, store.task(given.task), space, predictor)
     emit(given, document(found), described(found, space))
 

@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,7 +24,7 @@ from metanas.networks.ops import Normalised
 from metanas.protocols import SearchSpace
 
 if TYPE_CHECKING:
-    from tasks.load import TaskData
+    from tasks.load import Split, TaskData
 
 
 def _load(task: Task) -> TaskData:
@@ -93,14 +94,14 @@ class Scratch:
         path = None
         if self.checkpoints is not None:
             # Names and shapes tell apart networks that a space builds with other options,
-            # mean and deviation data that changed under the same name.
+            # the images and labels themselves data that changed under the same name.
             shapes = {name: list(value.shape) for name, value in module.state_dict().items()}
             facts = [
                 architecture.key,
                 task.name,
-                len(data.train),
-                module.mean.flatten().tolist(),
-                module.std.flatten().tolist(),
+                task.kind,
+                task.data,
+                _digest(data.train, data.val),
                 shapes,
                 asdict(self.recipe),
                 asdict(augment),
@@ -129,6 +130,16 @@ def channel_statistics(images: Tensor) -> tuple[list[float], list[float]]:
         # A channel that never changes carries nothing; one step of grey divides it safely.
         stds.append(max(math.sqrt(float(share @ (scale - mean).square())), 1 / 255))
     return means, stds
+
+
+def _digest(*parts: Split) -> str:
+    """Of every image and label, in their order, and of their shapes."""
+    whole = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        for tensor in (part.images, part.labels):
+            whole.update(str(tuple(tensor.shape)).encode())
+            whole.update(np.ascontiguousarray(tensor.numpy()).data)
+    return whole.hexdigest()
 
 
 def _device(name: str) -> torch.device:

@@ -14,7 +14,7 @@ from tasks.similarity import nearest
 
 
 class NearestTask:
-    """Implements `metanas.protocols.Predictor`.
+    """Implements `metanas.protocols.Predictor` and `WeighsSources`.
 
     An architecture's score is its normal score on the nearest other task; one not
     measured there is below all others.
@@ -30,19 +30,32 @@ class NearestTask:
         return self
 
     def predict(self, architectures: Sequence[Architecture], task: Task) -> Prediction:
-        if self._sources is None:
-            raise ValueError("the predictor is not fitted yet; call fit first")
-        names = [name for name in self._sources.tasks if name != task.name]
-        if not names:
-            raise ValueError(f"need trials of another task than {task.name!r}, got none")
-        records = [self._tasks.get(name, Task.table(name)) for name in names]
-        row = self._sources.tasks.index(nearest(task, records, 1)[0].task)
-        scores = self._sources.normal[row]
+        sources = self._fitted()
+        row = sources.tasks.index(self._nearest(task, sources))
+        scores = sources.normal[row]
         known = {
             architecture.key: score
-            for architecture, score in zip(self._sources.architectures, scores, strict=True)
+            for architecture, score in zip(sources.architectures, scores, strict=True)
             if np.isfinite(score)
         }
         lowest = float(np.nanmin(scores)) - 1.0
         mean = np.array([known.get(a.key, lowest) for a in architectures], np.float64)
         return Prediction(mean, np.where(mean > lowest, 0.0, 1.0))
+
+    def source_weights(self, task: Task) -> Mapping[str, float]:
+        """All the weight is the nearest task's."""
+        sources = self._fitted()
+        followed = self._nearest(task, sources)
+        return {name: float(name == followed) for name in sources.tasks}
+
+    def _fitted(self) -> SourceScores:
+        if self._sources is None:
+            raise ValueError("the predictor is not fitted yet; call fit first")
+        return self._sources
+
+    def _nearest(self, task: Task, sources: SourceScores) -> str:
+        names = [name for name in sources.tasks if name != task.name]
+        if not names:
+            raise ValueError(f"need trials of another task than {task.name!r}, got none")
+        records = [self._tasks.get(name, Task.table(name)) for name in names]
+        return nearest(task, records, 1)[0].task

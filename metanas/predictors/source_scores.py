@@ -4,6 +4,10 @@ Scores of different tasks are not comparable (accuracies of 60 % and 95 %, negat
 losses), their order within a task is. So targets are normal scores: an
 architecture's rank among those of its task, put through the normal distribution's
 inverse. That resolves the top, which is searched, as finely as the bottom.
+
+Nor are those of different metrics or sources of one task comparable: an accuracy after
+12 epochs and one after 200. So of each task one metric counts, and ranks are taken
+within each source.
 """
 
 from __future__ import annotations
@@ -23,19 +27,25 @@ from metanas.protocols import SearchSpace
 
 @dataclass(frozen=True)
 class SourceScores:
-    """Scores of n architectures on t tasks.
+    """Scores of n architectures on t tasks, the same whatever the order of the trials.
 
     Attributes:
-        tasks: names, in order of first appearance.
-        architectures: each once.
+        tasks: names, sorted.
+        architectures: each once, sorted by key.
         scores: means over seeds and sources, NaN where not measured; shape (t, n).
-        trials: the scored trials themselves.
+        normal: normal scores within each source of a task, averaged evenly over the
+            sources that measured the architecture, NaN where none did; shape (t, n).
+        trials: the m trials that count: those with a score in their task's metric,
+            which is the one most of its scored trials have, of several the first seen.
+        columns: place of each trial's architecture in `architectures`; shape (m,).
     """
 
     tasks: tuple[str, ...]
     architectures: tuple[Architecture, ...]
     scores: NDArray[np.float64]
+    normal: NDArray[np.float64]
     trials: Trials
+    columns: NDArray[np.int64]
 
     @classmethod
     def of(cls, trials: Iterable[Trial], space: SearchSpace) -> SourceScores:
@@ -52,22 +62,30 @@ class SourceScores:
                 f"need trials with a score in space {space.name!r}, "
                 f"got {', '.join(map(repr, spaces)) or 'none'}"
             )
-        tasks = tuple(batch.present("task"))
-        names = batch.names("task")
-        row_of = {names.index(task): row for row, task in enumerate(tasks)}
-        rows = np.array([row_of[code] for code in batch.codes("task").tolist()], np.int64)
-        shape = len(tasks), len(batch.architectures)
-        sums, counts = np.zeros(shape), np.zeros(shape)
-        np.add.at(sums, (rows, batch.architecture_codes), batch.scores)
-        np.add.at(counts, (rows, batch.architecture_codes), 1.0)
-        scores = np.full(shape, np.nan)
-        np.divide(sums, counts, out=scores, where=counts > 0)
-        return cls(tasks, tuple(batch.architectures), scores, batch)
-
-    @property
-    def normal(self) -> NDArray[np.float64]:
-        """Normal scores within each task, NaN where not measured; shape (t, n)."""
-        return np.array([normal_scores(row) for row in self.scores])
+        batch = batch.take(_in_main_metric(batch))
+        tasks, rows = _ranked(batch, "task")
+        sources, from_source = _ranked(batch, "source")
+        keys = [architecture.key for architecture in batch.architectures]
+        order = sorted(range(len(keys)), key=keys.__getitem__)
+        place = np.empty(len(keys), np.int64)
+        place[order] = np.arange(len(keys))
+        columns = place[batch.architecture_codes]
+        n, t = len(keys), len(tasks)
+        cells, scores = _means(rows * n + columns, batch.scores)
+        group = rows * len(sources) + from_source
+        ranked, values = _means(group * n + columns, batch.scores)
+        starts = np.flatnonzero(np.diff(ranked // n, prepend=-1))
+        normals = np.concatenate([normal_scores(part) for part in np.split(values, starts[1:])])
+        row_of, column_of = ranked // n // len(sources), ranked % n
+        averaged, normal = _means(row_of * n + column_of, normals)
+        return cls(
+            tasks=tuple(tasks),
+            architectures=tuple(batch.architectures[i] for i in order),
+            scores=_spread(cells, scores, t, n),
+            normal=_spread(averaged, normal, t, n),
+            trials=batch,
+            columns=columns,
+        )
 
 
 def normal_scores(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -78,3 +96,42 @@ def normal_scores(values: NDArray[np.float64]) -> NDArray[np.float64]:
         ranks = rankdata(values[known])
         out[known] = ndtri((ranks - 0.5) / len(ranks))
     return out
+
+
+def _in_main_metric(batch: Trials) -> NDArray[np.bool_]:
+    """Which rows have the metric most rows of their task have; shape (m,)."""
+    n_metrics = len(batch.names("metric"))
+    pairs = batch.codes("task").astype(np.int64) * n_metrics + batch.codes("metric")
+    found, first, counts = np.unique(pairs, return_index=True, return_counts=True)
+    order = np.lexsort((first, -counts, found // n_metrics))
+    heads = np.flatnonzero(np.diff(found[order] // n_metrics, prepend=-1))
+    return np.isin(pairs, found[order[heads]])
+
+
+def _ranked(batch: Trials, column: str) -> tuple[list[str], NDArray[np.int64]]:
+    """The sorted names in an encoded column, and each row's place among them."""
+    present = sorted(batch.present(column))
+    place = {name: i for i, name in enumerate(present)}
+    places = np.array([place.get(name, -1) for name in batch.names(column)], np.int64)
+    return present, places[batch.codes(column)]
+
+
+def _means(
+    cells: NDArray[np.int64], values: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The distinct cells in ascending order, and the mean of each one's values.
+
+    They are summed in ascending order, so the order given makes no difference.
+    """
+    order = np.lexsort((values, cells))
+    found, starts, counts = np.unique(cells[order], return_index=True, return_counts=True)
+    return found, np.add.reduceat(values[order], starts) / counts
+
+
+def _spread(
+    cells: NDArray[np.int64], values: NDArray[np.float64], t: int, n: int
+) -> NDArray[np.float64]:
+    """Values put in their cells of a table, NaN in the others; shape (t, n)."""
+    table = np.full(t * n, np.nan)
+    table[cells] = values
+    return table.reshape(t, n)

@@ -45,7 +45,7 @@ CHUNK = 8192
 
 
 class TapasPaper:
-    """Implements `metanas.protocols.Predictor`; scores are in (0, 1).
+    """Implements `metanas.protocols.Predictor` and `WeighsSources`; scores are in (0, 1).
 
     The network depends on which sources the new task keeps, so it is trained when that
     is known, at the first prediction for a task with them. It says nothing of its
@@ -83,11 +83,10 @@ class TapasPaper:
         return self
 
     def predict(self, architectures: Sequence[Architecture], task: Task) -> Prediction:
-        if self._sources is None:
-            raise ValueError("the predictor is not fitted yet; call fit first")
-        kept = self._kept(task, self._sources.tasks)
+        sources = self._fitted()
+        kept = self._kept(task, sources.tasks)
         if kept not in self._trained:
-            self._trained[kept] = self._train(kept, self._sources)
+            self._trained[kept] = self._train(kept, sources)
         network, error = self._trained[kept]
         dcn = UNKNOWN_DCN if task.dcn is None else task.dcn
         mean = np.empty(len(architectures))
@@ -97,6 +96,17 @@ class TapasPaper:
                 scores = network(tokens, torch.full((len(tokens),), dcn))
                 mean[start : start + CHUNK] = scores.double().numpy()
         return Prediction(mean, np.full(len(mean), error))
+
+    def source_weights(self, task: Task) -> Mapping[str, float]:
+        """The tasks kept weigh the same, the others nothing."""
+        names = self._fitted().tasks
+        kept = self._kept(task, names)
+        return {name: 1.0 / len(kept) if name in kept else 0.0 for name in names}
+
+    def _fitted(self) -> SourceScores:
+        if self._sources is None:
+            raise ValueError("the predictor is not fitted yet; call fit first")
+        return self._sources
 
     def _kept(self, task: Task, names: Sequence[str]) -> tuple[str, ...]:
         known = {name: dcn for name in names if (dcn := self._dcn.get(name)) is not None}

@@ -34,8 +34,12 @@ def test_all_journeys_run_one_after_the_other(
         assert len(list(store.trials(task="smoke-blobs"))) == 6
     report = (folder / "report.html").read_text("utf-8")
     assert "Recommended" in report
-    # Once more: what a demo wrote, a demo may replace.
+    # Once more: what a demo wrote, a demo may replace, and it trains anew.
+    (folder / "checkpoints").rename(tmp_path / "earlier")
     assert main(arguments) == 0
+    assert len(list((folder / "checkpoints").iterdir())) == len(
+        list((tmp_path / "earlier").iterdir())
+    )
 
 
 def test_a_demo_deletes_nothing_it_did_not_write(

@@ -65,9 +65,23 @@ class TestWriting:
         assert read(path) == [a_trial()]
         assert list(tmp_path.iterdir()) == [path]
 
-    def test_a_missing_folder_is_an_os_error(self, tmp_path: Path) -> None:
-        with pytest.raises(OSError, match="nowhere"):
-            write_table(tmp_path / "nowhere" / "t.parquet", [])
+    def test_a_missing_folder_is_named(self, tmp_path: Path) -> None:
+        path = tmp_path / "nowhere" / "t.parquet"
+        with pytest.raises(FileNotFoundError) as caught:
+            write_table(path, [])
+        assert str(caught.value) == f"cannot write {path}: there is no folder {path.parent}"
+
+    def test_a_file_in_place_of_the_folder_is_named(self, tmp_path: Path) -> None:
+        path = tmp_path / "file" / "t.parquet"
+        path.parent.touch()
+        with pytest.raises(NotADirectoryError) as caught:
+            write_table(path, [])
+        assert str(caught.value) == f"cannot write {path}: {path.parent} is no folder"
+
+    def test_a_folder_of_the_wanted_name_is_kept(self, tmp_path: Path) -> None:
+        with pytest.raises(IsADirectoryError) as caught:
+            write_table(tmp_path, [])
+        assert str(caught.value).endswith(f"got the folder {tmp_path}")
 
 
 class TestReading:

@@ -1,13 +1,17 @@
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 
 from metadata_store.memory import MemoryStore
 from metadata_store.records import Architecture, LearningCurve, Task, Trial, TrialState
+from metanas.predictors.gradient_boosting import GradientBoosting
 from metanas.predictors.ridge import Ridge
+from metanas.predictors.tapas import Tapas
 from metanas.spaces.nasbench201 import NasBench201
 from metanas.spaces.random_chooser import RandomChooser
+from metanas.spaces.table import TableSpace
 from metanas.zero_shot import NothingToLearnFrom, ZeroShot, zero_shot
 
 SPACE = NasBench201(width=4, cells=1)
@@ -46,10 +50,9 @@ def filled(names: Sequence[str], target: str | None = None) -> MemoryStore:
 
 
 def asked(store: MemoryStore, **changes: object) -> ZeroShot:
-    given: dict[str, object] = {"neighbours": 3, "candidates": 10, "top": 4}
-    return zero_shot(
-        task("new", 0.3), store, space=SPACE, predictor=Ridge(space=SPACE), **(given | changes)
-    )
+    given: dict[str, Any] = {"neighbours": 3, "candidates": 10, "top": 4}
+    given |= {"space": SPACE, "predictor": Ridge(space=SPACE)}
+    return zero_shot(task("new", 0.3), store, **(given | changes))
 
 
 def test_what_did_well_elsewhere_is_recommended_best_first() -> None:
@@ -60,10 +63,38 @@ def test_what_did_well_elsewhere_is_recommended_best_first() -> None:
     assert found.scored == 15_625
 
 
-def test_neighbours_weights_sum_to_one_and_the_nearest_come_first() -> None:
+def test_only_the_nearest_tasks_are_learned_from_and_weights_sum_to_one() -> None:
     found = asked(filled(["far", "near", "nearest"]), neighbours=2)
-    assert [each.task for each in found.neighbours] == ["nearest", "near"]
+    assert {each.task for each in found.neighbours} == {"nearest", "near"}
+    assert [each.weight for each in found.neighbours] == [0.5, 0.5]
+
+
+def test_the_weights_told_are_those_the_predictor_used() -> None:
+    store = filled(["far", "near", "nearest"])
+    tapas = Tapas(space=SPACE, members=1, steps=1)
+    found = asked(store, predictor=tapas)
+    used = tapas.source_weights(task("new", 0.3))
+    assert {each.task: each.weight for each in found.neighbours} == pytest.approx(dict(used))
+    assert found.neighbours[0].task == "nearest"
     assert sum(each.weight for each in found.neighbours) == pytest.approx(1)
+
+
+def test_where_a_space_cannot_be_listed_its_best_evolve() -> None:
+    store, rng = MemoryStore(), np.random.default_rng(0)
+
+    def trial(x: float, y: float) -> Trial:
+        curve = LearningCurve("val_accuracy", (1,), (1 - abs(x - 0.5) - abs(y - 0.5),))
+        drawn = Architecture("numbers", {"x": x, "y": y})
+        return Trial("known", drawn, curve, TrialState.COMPLETED, 0, "tests")
+
+    store.add_trials([trial(*rng.uniform(size=2).tolist()) for _ in range(60)])
+    space = TableSpace.of(store.trials())
+    given = {"space": space, "neighbours": 1, "candidates": 30, "top": 1}
+    forest = GradientBoosting(space=space)
+    found = zero_shot(task("new", 0.3), store, predictor=forest, **given)  # type: ignore[arg-type]
+    assert found.scored > 1000
+    x, y = (float(each) for each in found.recommendations[0].architecture.choices.values())
+    assert abs(x - 0.5) + abs(y - 0.5) < 0.25
 
 
 def test_the_tasks_own_trials_are_never_used() -> None:

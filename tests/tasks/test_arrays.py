@@ -73,6 +73,9 @@ def test_every_scale_becomes_bytes(dtype: str, low: float, high: float) -> None:
         (np.zeros(4), "need images of shape"),
         (np.zeros((3, 8, 8)), "need one label an image, got 3 images and 4 labels"),
         (np.zeros((0, 8, 8)), "need one label an image"),
+        (np.zeros(()), r"need an array of images and one of labels, got images of shape \(\) "),
+        (np.zeros((4, 0, 8)), r"need images with pixels, got shape \(4, 0, 8\)"),
+        (np.zeros((4, 0)), "need images with pixels"),
     ],
 )
 def test_wrong_images_are_named(images: NDArray[Any], message: str) -> None:
@@ -104,6 +107,11 @@ def test_every_kind_of_label_is_coded(labels: NDArray[Any], classes: tuple[str, 
 def test_wrong_labels_are_named(labels: NDArray[Any]) -> None:
     with pytest.raises(ValueError, match="need labels of shape"):
         source_of({"train": (np.zeros((4, 8, 8)), labels)}, "here")
+
+
+def test_a_single_label_is_no_array_of_labels() -> None:
+    with pytest.raises(ValueError, match=r"and labels of shape \(\) in the train part: here"):
+        source_of({"train": (np.zeros((4, 8, 8)), np.array(1))}, "here")
 
 
 def test_a_class_without_training_images_is_named() -> None:

@@ -104,6 +104,18 @@ def test_without_validation_it_is_split_from_training_and_never_from_test(tmp_pa
     assert (len(data.train), len(data.val), len(data.test)) == (16, 4, 8)
 
 
+@pytest.mark.parametrize(
+    ("train", "test"), [("a/deep", "a"), ("a", "a/deep")], ids=["deep training", "deep test"]
+)
+def test_a_class_is_the_same_folder_in_every_part(tmp_path: Path, train: str, test: str) -> None:
+    fill(tmp_path / "zoo" / "train", train, "b", n=8)
+    fill(tmp_path / "zoo" / "test", test, "b", n=3)
+    data = prepare("image_folder", str(tmp_path / "zoo"))
+    assert data.classes == ("a", "b")
+    assert data.test is not None
+    assert data.test.labels.tolist() == [0, 0, 0, 1, 1, 1]
+
+
 def test_classes_named_train_and_other_are_classes(tmp_path: Path) -> None:
     fill(tmp_path / "zoo", "train", "tram")
     assert prepare("image_folder", str(tmp_path / "zoo")).classes == ("train", "tram")

@@ -74,6 +74,24 @@ def test_class_names_are_used(tmp_path: Path) -> None:
     assert data.classes == ("ant", "bee", "cow")
 
 
+def test_a_single_class_name_is_too_few(tmp_path: Path) -> None:
+    path = save(tmp_path / "d.npz", x=IMAGES, y=LABELS, class_names=np.array("ant"))
+    with pytest.raises(ValueError, match=r"positions in the 1 class names.*d\.npz"):
+        prepare("npz", path)
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [{"x": IMAGES, "y": np.array(1)}, {"x": IMAGES[:, :0], "y": LABELS}],
+    ids=["one label", "no pixels"],
+)
+def test_arrays_that_are_no_images_and_labels_are_named_with_their_file(
+    tmp_path: Path, arrays: dict[str, NDArray[Any]]
+) -> None:
+    with pytest.raises(ValueError, match=r"^need .* in the train part: .*d\.npz$"):
+        prepare("npz", save(tmp_path / "d.npz", **arrays))
+
+
 def test_pickled_objects_are_refused(tmp_path: Path) -> None:
     objects = np.array([{"a": 1}] * 60, dtype=object)
     with pytest.raises(ValueError, match=r"cannot read the \.npz, Object arrays cannot be loaded"):

@@ -1,8 +1,6 @@
 import json
 from pathlib import Path
 
-import pytest
-
 from metadata_store.batch import Trials
 from metadata_store.filters import screen
 from metadata_store.records import Task
@@ -13,6 +11,7 @@ from metadata_store.reference import (
     reference_tasks,
 )
 from metadata_store.table import read_tables, write_table
+from metanas.spaces.nasbench201 import NasBench201
 from tests.contracts.trials import a_trial
 
 
@@ -43,13 +42,41 @@ def test_tables_and_tasks_of_a_folder_are_its_contents(tmp_path: Path):
     assert [path.name for path in reference_tables(tmp_path)] == ["a.parquet", "b.parquet"]
 
 
+def shipped() -> Trials:
+    return Trials.concat(reference_batches())
+
+
 def test_all_that_ships_is_usable_and_of_a_listed_task():
-    if not reference_tables():
-        pytest.skip("no reference trials are built")
+    assert reference_tables()
     names = {task.name for task in reference_tasks()}
     for path in reference_tables():
         for table in read_tables(path):
-            batch, rejected = screen(table, {})
+            batch, rejected = screen(table, {"nasbench201": NasBench201().domain})
             assert rejected == {}
             assert list(batch) == list(Trials(table))
             assert set(batch.present("task")) <= names
+            assert batch.present("space") == ["nasbench201"]
+
+
+def test_every_shipped_task_has_features_and_a_dcn():
+    tasks = reference_tasks()
+    assert len({task.name for task in tasks}) == len(tasks) >= 8
+    for task in tasks:
+        assert task.features
+        assert task.dcn is not None
+
+
+def test_every_shipped_task_has_the_same_architectures():
+    trials = shipped()
+    by_task = {
+        task.name: set(trials.where(task=task.name).architectures) for task in reference_tasks()
+    }
+    first = next(iter(by_task.values()))
+    assert len(first) >= 40
+    assert {name for name, found in by_task.items() if found != first} == set()
+
+
+def test_every_shipped_trial_is_completed():
+    trials = shipped()
+    assert trials.completed.all()
+    assert trials.lengths.min() >= 12

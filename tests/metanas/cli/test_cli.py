@@ -162,6 +162,8 @@ def test_bad_files_leave_the_store_as_it_was(
         (("zero-shot", "nowhere", "--top", "0"), "at least 1"),
         (("zero-shot", "nowhere", "--max-params", "few"), "250k"),
         (("zero-shot", "nowhere", "--config", "no.yaml"), "no.yaml"),
+        (("zero-shot", "nowhere", "--seed", "-1"), "from 0 to 2147483647"),
+        (("train", "nowhere", CELL, "--seed", "99999999999"), "from 0 to 2147483647"),
         (("train", "nowhere", CELL), "nowhere"),
         (("train", "nowhere", CELL, "--export", "net.txt"), ".onnx"),
         (("report", "nowhere", "--out", "r.html"), "nowhere"),
@@ -211,11 +213,70 @@ def test_training_records_logs_and_exports(metanas: CommandLine, tmp_path: Path)
     assert made["mlflow_run"]
     assert network.stat().st_size > 1000
     assert metanas.ok("store", "info")["trials"] == 1
-    again = metanas.ok(*arguments, "--no-mlflow")
+    again = metanas.ok(*arguments)
+    assert (again["added"], again["mlflow_run"]) == (0, None)
     assert again["curve"] == made["curve"]
     assert metanas.ok("store", "info")["trials"] == 1
     assert "op_0_1" in metanas.wrong("train", "new", '{"op": "none"}')
     assert "joined by '+'" in metanas.wrong("train", "new", "resnet")
+
+
+def test_names_are_printed_as_they_are(metanas: CommandLine, table: Path, tmp_path: Path) -> None:
+    rows = pq.read_table(table).to_pylist()
+    for row in rows:
+        row["task"] = "[red]t[/x] :smile: $\\frac$"
+    odd = tmp_path / "odd.parquet"
+    pq.write_table(pq.read_table(table).from_pylist(rows), odd)
+    metanas.ok("store", "import", str(odd))
+    status, out, err = metanas.run("task", "list")
+    assert status == 0, err
+    assert rows[0]["task"] in out
+    metanas.ok("task", "add", "new", "synthetic:gratings#n=60&ways=3&size=8")
+    report = tmp_path / "report.html"
+    metanas.ok("report", "new", "--predictor", "ridge", "--out", str(report))
+    assert "[red]t[/x] :smile: $\\frac$" in report.read_text("utf-8")
+
+
+def test_a_task_to_exclude_must_exist(metanas: CommandLine, table: Path) -> None:
+    metanas.ok("store", "import", str(table))
+    metanas.ok("task", "add", "new", "synthetic:gratings#n=60&ways=3&size=8")
+    assert "'bb'" in metanas.wrong("zero-shot", "new", "--exclude", "bb")
+
+
+def test_another_name_drops_the_options_of_the_settings_file(
+    metanas: CommandLine, table: Path, tmp_path: Path
+) -> None:
+    metanas.ok("store", "import", str(table))
+    metanas.ok("task", "add", "new", "synthetic:gratings#n=60&ways=3&size=8")
+    config = tmp_path / "config.yaml"
+    config.write_text("predictor: {name: tapas, options: {members: 2}}")
+    metanas.ok("zero-shot", "new", "--config", str(config), "--predictor", "ridge")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("evaluator: {name: scratch, options: {epochs: many}}", "wanted int, got 'many'"),
+        ("evaluator: {name: scratch, options: {lr: fast}}", "wanted a number, got 'fast'"),
+        ("evaluator: recorded", "cannot be used here"),
+        ("evaluator: {name: scratch, options: {epoch: 1}}", "did you mean 'epochs'?"),
+    ],
+)
+def test_options_of_a_settings_file_are_checked(
+    metanas: CommandLine, tmp_path: Path, text: str, words: str
+) -> None:
+    metanas.ok("task", "add", "new", "synthetic:gratings#n=60&ways=3&size=8")
+    config = tmp_path / "config.yaml"
+    config.write_text(text)
+    assert words in metanas.wrong("train", "new", CELL, "--config", str(config))
+
+
+def test_numbers_that_yaml_reads_as_text_are_numbers(metanas: CommandLine, tmp_path: Path) -> None:
+    metanas.ok("task", "add", "new", "synthetic:gratings#n=60&ways=3&size=8")
+    config = tmp_path / "config.yaml"
+    config.write_text("evaluator: {name: scratch, options: {lr: 1e-2, epochs: 1}}")
+    made = metanas.ok("train", "new", CELL, "--config", str(config), "--no-mlflow")
+    assert made["added"] == 1
 
 
 def test_progress_and_logs_never_reach_standard_output(metanas: CommandLine, table: Path) -> None:

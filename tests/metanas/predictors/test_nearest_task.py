@@ -4,6 +4,8 @@ import pytest
 
 from metadata_store.records import Architecture, Task, Trial
 from metanas.predictors.nearest_task import NearestTask
+from metanas.predictors.random import RandomScores
+from metanas.predictors.source_weights import WeighsSources
 from tests.contracts.predictor import LearningPredictorContract, trial
 
 
@@ -28,3 +30,23 @@ class TestNearestTask(LearningPredictorContract):
         predictor = NearestTask(space=self.space).fit(trials[:60], {})
         with pytest.raises(ValueError, match="another task than 'one'"):
             predictor.predict([], Task.table("one"))
+
+    def test_all_the_weight_is_the_nearest_tasks(self, trials: list[Trial]) -> None:
+        tasks = {n: replace(Task.table(n), dcn=d) for n, d in (("one", 0.9), ("two", 0.1))}
+        predictor = NearestTask(space=self.space).fit(trials, tasks)
+        assert isinstance(predictor, WeighsSources)
+        for dcn, weights in ((0.8, {"one": 1.0, "two": 0.0}), (0.2, {"one": 0.0, "two": 1.0})):
+            assert predictor.source_weights(replace(Task.table("new"), dcn=dcn)) == weights
+
+    def test_there_are_no_weights_before_fitting_or_without_another_task(
+        self, trials: list[Trial]
+    ) -> None:
+        predictor = NearestTask(space=self.space)
+        with pytest.raises(ValueError, match="not fitted"):
+            predictor.source_weights(Task.table("new"))
+        with pytest.raises(ValueError, match="another task than 'one'"):
+            predictor.fit(trials[:60], {}).source_weights(Task.table("one"))
+
+
+def test_not_every_predictor_weighs_sources() -> None:
+    assert not isinstance(RandomScores(space=LearningPredictorContract.space), WeighsSources)

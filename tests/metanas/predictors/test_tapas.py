@@ -9,6 +9,7 @@ import torch
 
 from metadata_store.records import Architecture, Task, Trial
 from metanas.predictors.recommend import SeesScenarios
+from metanas.predictors.source_weights import WeighsSources
 from metanas.predictors.tapas import Tapas
 from metanas.spaces import NasBench201
 from tests.contracts.predictor import LearningPredictorContract, pretended, trial
@@ -104,6 +105,35 @@ class TestTapas(LearningPredictorContract):
         np.testing.assert_allclose(drawn.mean(axis=0), mean, atol=0.1)
         again = predictor.scenarios(architectures, task, n=64, seed=0)
         np.testing.assert_array_equal(drawn, again)
+
+    def test_the_order_of_the_trials_makes_no_difference(
+        self, trials: list[Trial], architectures: list[Architecture]
+    ) -> None:
+        shuffled = [trials[i] for i in np.random.default_rng(0).permutation(len(trials))]
+        task = Task.table("new")
+        ours, theirs = (
+            Tapas(space=self.space, members=2, steps=20).fit(rows, {}).predict(architectures, task)
+            for rows in (trials, shuffled)
+        )
+        np.testing.assert_array_equal(ours.mean, theirs.mean)
+        np.testing.assert_array_equal(ours.std, theirs.std)
+
+    def test_says_how_much_it_trusts_each_source(self, architectures: list[Architecture]) -> None:
+        names = ("near", "far", "own")
+        trials = [trial(name, a, pretended(a)) for name in names for a in architectures[:20]]
+        dcns = {"near": 0.9, "far": 0.1}
+        tasks = {name: replace(Task.table(name), dcn=dcn) for name, dcn in dcns.items()}
+        predictor = Tapas(space=self.space, members=1, steps=1).fit(trials, tasks)
+        assert isinstance(predictor, WeighsSources)
+        weights = predictor.source_weights(replace(Task.table("own"), dcn=0.85))
+        assert weights.keys() == set(names)
+        assert sum(weights.values()) == pytest.approx(1.0)
+        assert weights["own"] == pytest.approx(0.5)
+        assert weights["near"] > weights["far"] > 0.0
+
+    def test_trusts_nothing_before_it_is_fitted(self) -> None:
+        with pytest.raises(ValueError, match="not fitted"):
+            Tapas(space=self.space).source_weights(Task.table("new"))
 
     def test_cells_that_compute_the_same_score_the_same(self, trials: list[Trial]) -> None:
         space = NasBench201()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from metadata_store.records import Architecture, Task, Trial
+from metanas.predictors.source_weights import WeighsSources
 from metanas.predictors.tapas_paper import TapasPaper
 from tests.contracts.predictor import LearningPredictorContract, pretended, trial
 
@@ -41,3 +42,16 @@ class TestTapasPaper(LearningPredictorContract):
             for rows in ([*trials, *far], trials)
         )
         np.testing.assert_allclose(with_it, without)
+
+    def test_kept_tasks_weigh_the_same(self, architectures: list[Architecture]) -> None:
+        dcns = {"a": 0.50, "b": 0.51, "c": 0.52, "d": 0.53, "far": 0.9}
+        trials = [trial(name, a, pretended(a)) for name in dcns for a in architectures[:2]]
+        tasks = {name: replace(Task.table(name), dcn=dcn) for name, dcn in dcns.items()}
+        predictor = TapasPaper(space=self.space).fit(trials, tasks)
+        assert isinstance(predictor, WeighsSources)
+        weights = predictor.source_weights(replace(Task.table("new"), dcn=0.5))
+        assert weights == {"a": 0.25, "b": 0.25, "c": 0.25, "d": 0.25, "far": 0.0}
+
+    def test_keeps_no_task_before_it_is_fitted(self) -> None:
+        with pytest.raises(ValueError, match="not fitted"):
+            TapasPaper(space=self.space).source_weights(Task.table("new"))
