@@ -146,7 +146,9 @@ class TaskReport:
         metric = trials.present("metric")[0]
         order = np.argsort(-np.nan_to_num(trials.best, nan=-math.inf), kind="stable")
         parts = ["<h2>Measured</h2>", self._best_table(order[:10].tolist(), metric)]
-        shown = order[np.linspace(0, len(order) - 1, min(len(order), MOST_CURVES)).astype(int)]
+        # The best three are named; of the others enough to see where they run.
+        rest = np.linspace(3, len(order) - 1, min(max(len(order) - 3, 0), MOST_CURVES)).astype(int)
+        shown = np.concatenate([order[:3], order[rest]])
         rows = [trials[int(row)].curve for row in shown]
         names = {i: f"{i + 1}. best: {trials.best[row]:.4f}" for i, row in enumerate(shown[:3])}
         parts.append(

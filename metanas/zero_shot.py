@@ -28,6 +28,9 @@ class NothingToLearnFrom(ValueError):
     """No other task has scores in the space."""
 
 
+LEAST = 5
+"""A task with scores of fewer architectures ranks nothing, and is not learned from."""
+
 POPULATION = 1000
 """Individuals of the evolution, as in the paper."""
 
@@ -169,15 +172,17 @@ def sources(
         store.task(name)  # a name misspelt would leave its task in, unnoticed
     everything = store.batch(space=space.name)
     scored = everything.take(np.isfinite(everything.scores))
+    pairs = np.stack([scored.codes("task"), scored.architecture_codes.astype(np.int32)])
+    different = np.bincount(np.unique(pairs, axis=1)[0], minlength=len(scored.names("task")))
     others = [
         store.task(name)
-        for name in scored.present("task")
-        if name != task.name and name not in exclude
+        for name, count in zip(scored.names("task"), different, strict=True)
+        if count >= LEAST and name != task.name and name not in exclude
     ]
     if not others:
         raise NothingToLearnFrom(
-            f"need trials of another task in space {space.name!r} to learn from, "
-            f"got none in the store; import some with `metanas store import`"
+            f"need another task with scores of {LEAST} architectures in space {space.name!r} "
+            f"to learn from, got none in the store; import some with `metanas store import`"
         )
     chosen = nearest(task, others, neighbours)
     names = [neighbour.task for neighbour in chosen]

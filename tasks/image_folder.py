@@ -88,7 +88,8 @@ def stamp(location: str, options: Options) -> str:
     files = _images(path) if path.is_dir() else iter([path])
     lines = []
     for file in files:
-        state = file.stat()
+        # A link to nothing is an image that cannot be read, and counted as one.
+        state = file.stat() if file.exists() else file.lstat()
         lines.append(f"{file.relative_to(path)} {state.st_size} {state.st_mtime_ns}")
     return digest(*lines)
 

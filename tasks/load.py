@@ -109,7 +109,12 @@ def load(task: Task, *, cache: Path | None = None, progress: Progress = silent) 
     """
     if task.kind == TABLE_KIND:
         raise ValueError(f"task {task.name!r} is known only by its trials, it has no images")
-    data = prepare(task.kind, task.data, cache=cache, progress=progress)
+    try:
+        data = prepare(task.kind, task.data, cache=cache, progress=progress)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"the images of task {task.name!r} are not on this machine, or no longer there: {error}"
+        ) from error
     known = (task.n_classes, task.input_shape)
     if known != (len(data.classes), data.shape):
         raise ValueError(

@@ -92,7 +92,16 @@ def nearest(task: Task, others: Sequence[Task], k: int) -> list[Neighbour]:
     if k < 1:
         raise ValueError(f"need at least one neighbour, got k={k}")
     scales = _scales([task, *others])
-    found = [(distance(task, other, scales=scales), other.name) for other in others]
+    known = [
+        distance(task, other, scales=scales) if _comparable(task, other) else None
+        for other in others
+    ]
+    # What cannot be compared is not to count for more than what can.
+    farthest = max([UNRELATED, *(far for far in known if far is not None)])
+    found = [
+        (farthest if far is None else far, other.name)
+        for far, other in zip(known, others, strict=True)
+    ]
     found = sorted(found, key=lambda pair: pair[0])[:k]
     if not found:
         return []
@@ -103,6 +112,10 @@ def nearest(task: Task, others: Sequence[Task], k: int) -> list[Neighbour]:
         Neighbour(name, far, float(weight))
         for (far, name), weight in zip(found, weights, strict=True)
     ]
+
+
+def _comparable(a: Task, b: Task) -> bool:
+    return a == b or not SCALES.keys().isdisjoint(_measurements(a).keys() & _measurements(b).keys())
 
 
 def _measurements(task: Task) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -82,6 +83,20 @@ def count(text: str) -> int:
 def names(text: str) -> tuple[str, ...]:
     """Names separated by commas."""
     return tuple(name for name in text.split(",") if name)
+
+
+def check_writable(file: Path) -> None:
+    """Before the work, not after it.
+
+    Raises:
+        OSError: the file's folder is none or cannot be written to, or the file is a folder.
+    """
+    if file.is_dir():
+        raise IsADirectoryError(f"need a file to write, got the folder {file}")
+    if not file.parent.is_dir():
+        raise NotADirectoryError(f"need an existing folder for {file}")
+    if not os.access(file.parent, os.W_OK):
+        raise PermissionError(f"cannot write to the folder of {file}")
 
 
 def add_network_options(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from pathlib import Path
 
-from metanas.cli.arguments import Commands, add_config, add_network_options, command
+from metanas.cli.arguments import Commands, add_config, add_network_options, check_writable, command
 from metanas.cli.opened import opened
 from metanas.cli.output import emit
 from metanas.cli.zero_shot import add_zero_shot_options, settings
@@ -28,9 +28,9 @@ def _report(given: Namespace) -> None:
     from metanas.report import task_report
 
     asked = settings(given)
+    check_writable(given.out)
     with opened(given) as store:
         space = make_space(asked.space, store)
         text = task_report(asked, store, store.task(given.task), space).html()
-    given.out.parent.mkdir(parents=True, exist_ok=True)
     given.out.write_text(text, encoding="utf-8")
     emit(given, {"file": str(given.out)}, f"written: {given.out}")

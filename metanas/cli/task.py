@@ -41,6 +41,8 @@ def _add(given: Namespace) -> None:
     from metadata_store.records import TABLE_KIND
     from tasks.register import register
 
+    if not given.name.isprintable():
+        raise ValueError(f"a task's name must be printable, got {given.name!r}")
     with opened(given) as store:
         # Before the minute that characterising takes, not after it.
         try:

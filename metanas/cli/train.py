@@ -12,6 +12,7 @@ from metanas.cli.arguments import (
     Commands,
     add_config,
     add_network_options,
+    check_writable,
     chosen_space,
     command,
     positive,
@@ -23,6 +24,10 @@ from metanas.settings import TrainSettings, read_settings
 
 if TYPE_CHECKING:
     from metadata_store.records import Trial
+
+
+class TrainingFailed(RuntimeError):
+    """A training ended without a score."""
 
 
 def add_commands(commands: Commands) -> None:
@@ -76,6 +81,7 @@ def _train(given: Namespace) -> None:
 
     for file in given.export:
         check_suffix(file)
+        check_writable(file)
     asked = settings(given)
     with opened(given) as store:
         task = store.task(given.task)
@@ -92,6 +98,11 @@ def _train(given: Namespace) -> None:
                 progress=advance,
             )
         added = store.add_trials([trained.trial])
+    if trained.trial.score is None:
+        raise TrainingFailed(
+            f"training diverged in epoch {len(trained.trial.curve)}; the trial is stored as "
+            f"failed, nothing is exported"
+        )
     for file in given.export:
         export(trained.module, file, task.input_shape)
     if not added:

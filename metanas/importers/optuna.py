@@ -62,7 +62,10 @@ def _loaded(url: str, where: str, name: str | None) -> tuple[optuna.Study, Trial
         if name is None and len(names) == 1:
             name = names[0]
         if name not in names:
-            raise ValueError(f"want one of the studies {', '.join(names) or 'none'}, got {name}")
+            raise ValueError(
+                f"want one of the studies {', '.join(names) or 'none'}, named after a '#' "
+                f"at the end of the URL, got {name}"
+            )
         study = optuna.load_study(study_name=name, storage=url)
         if len(study.directions) != 1:
             raise ValueError(f"want a study of one objective, got {len(study.directions)} of them")

@@ -32,6 +32,11 @@ def _a_users_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
 
 
+def test_nothing_in_the_readme_waits_to_be_filled_in() -> None:
+    lines = README.read_text("utf-8").splitlines()
+    assert [line for line in lines if re.fullmatch(r"[A-Z ]{3,}", line.strip())] == []
+
+
 def blocks(language: str) -> list[str]:
     return [text for name, text in BLOCK.findall(README.read_text("utf-8")) if name == language]
 

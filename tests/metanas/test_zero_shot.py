@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -103,6 +104,14 @@ def test_the_tasks_own_trials_are_never_used() -> None:
     assert [each.architecture for each in with_own.recommendations] == [
         each.architecture for each in without.recommendations
     ]
+
+
+def test_a_task_with_few_architectures_is_not_learned_from() -> None:
+    store = filled(["a"])
+    store.add_task(task("new-like", 0.3))
+    few = list(store.trials(task="a"))[:4]
+    store.add_trials([replace(trial, task="new-like") for trial in few])
+    assert [each.task for each in asked(store).neighbours] == ["a"]
 
 
 def test_excluded_tasks_are_not_learned_from() -> None:

@@ -244,3 +244,10 @@ def test_a_real_alphabet_is_read_from_its_archive() -> None:
     assert len(data.classes) == 24
     assert data.n_samples == 480
     assert data.shape == (1, 28, 28)
+
+
+def test_a_link_to_nothing_is_skipped_and_counted(tmp_path: Path) -> None:
+    fill(tmp_path / "zoo", "ant", "bee")
+    (tmp_path / "zoo" / "ant" / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    data = prepare("image_folder", str(tmp_path / "zoo"))
+    assert (data.n_samples, data.skipped) == (12, 1)

@@ -81,7 +81,7 @@ def test_tasks_known_by_their_trials_weigh_the_same() -> None:
 def test_the_dcn_alone_can_be_compared() -> None:
     new = task("new", 0.5, channels=1.0)
     found = nearest(new, [task("far", 0.9), task("near", 0.55), Task.table("unknown")], 3)
-    assert [each.task for each in found] == ["near", "unknown", "far"]
+    assert [each.task for each in found] == ["near", "far", "unknown"]
 
 
 def test_a_measurement_that_is_not_finite_is_left_out() -> None:
@@ -107,3 +107,9 @@ def test_no_others_give_no_neighbours() -> None:
 def test_k_must_be_positive() -> None:
     with pytest.raises(ValueError, match="need at least one neighbour, got k=0"):
         nearest(task("new"), [task("a")], 0)
+
+
+def test_a_task_that_cannot_be_compared_is_never_nearer_than_one_that_can() -> None:
+    far = task("far", dcn=1.0, log_classes=9.0)
+    found = nearest(task("here", dcn=0.0, log_classes=0.0), [task("unknown"), far], 2)
+    assert found[0].distance == found[1].distance > UNRELATED

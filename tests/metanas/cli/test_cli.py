@@ -157,6 +157,7 @@ def test_bad_files_leave_the_store_as_it_was(
     ("arguments", "words"),
     [
         (("task", "show", "flower"), "flower"),
+        (("task", "add", "two\nlines", "sklearn:digits"), "must be printable"),
         (("zero-shot", "nowhere"), "nowhere"),
         (("zero-shot", "nowhere", "--space", "nasbench202"), "did you mean 'nasbench201'?"),
         (("zero-shot", "nowhere", "--top", "0"), "at least 1"),
@@ -219,6 +220,31 @@ def test_training_records_logs_and_exports(metanas: CommandLine, tmp_path: Path)
     assert metanas.ok("store", "info")["trials"] == 1
     assert "op_0_1" in metanas.wrong("train", "new", '{"op": "none"}')
     assert "joined by '+'" in metanas.wrong("train", "new", "resnet")
+
+
+def test_a_training_that_diverges_fails_is_stored_and_exports_nothing(
+    metanas: CommandLine, tmp_path: Path
+) -> None:
+    metanas.ok("task", "add", "new", "synthetic:gratings#n=60&ways=3&size=8")
+    network = tmp_path / "net.pt2"
+    arguments = ("train", "new", CELL, "--width", "4", "--lr", "1e30", "--export", str(network))
+    status, out, err = metanas.run(*arguments)
+    assert (status, out, err.count("\n")) == (1, "", 1)
+    assert "diverged in epoch 1" in err
+    assert not network.exists()
+    assert metanas.ok("store", "info")["trials"] == 1
+
+
+def test_where_nothing_can_be_written_is_told_before_the_work(
+    metanas: CommandLine, table: Path, tmp_path: Path
+) -> None:
+    metanas.ok("task", "add", "new", "synthetic:gratings#n=60&ways=3&size=8")
+    for file in (tmp_path / "missing" / "net.pt2", table / "net.pt2"):
+        assert "need an existing folder" in metanas.wrong(
+            "train", "new", CELL, "--export", str(file)
+        )
+    assert "got the folder" in metanas.wrong("report", "new", "--out", str(tmp_path))
+    assert metanas.ok("store", "info")["trials"] == 0
 
 
 def test_names_are_printed_as_they_are(metanas: CommandLine, table: Path, tmp_path: Path) -> None:
