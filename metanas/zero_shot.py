@@ -127,14 +127,14 @@ def zero_shot(
             listed[:POPULATION],
             rng=np.random.default_rng(seed),
         )
-        listed, costs = _within([*evolved, *listed], space, task, max_params, max_flops)
+        met = list({each.key: each for each in (*evolved, *listed)}.values())
+        listed, costs = _within(met, space, task, max_params, max_flops)
     kept = _different(listed, costs, space)
     drawn = [listed[i] for i in kept]
     chosen_rows = recommend(predictor, drawn, task, top, seed=seed)
-    mean = predictor.predict([drawn[i] for i in chosen_rows], task).mean
+    prediction = predictor.predict([drawn[i] for i in chosen_rows], task)
     # Which ones are recommended hedges between the sources; their order is by score.
-    ranked = [chosen_rows[i] for i in np.argsort(-mean, kind="stable")]
-    prediction = predictor.predict([drawn[i] for i in ranked], task)
+    ranked = [(rank, chosen_rows[rank]) for rank in np.argsort(-prediction.mean, kind="stable")]
     return ZeroShot(
         task=task.name,
         space=space.name,
@@ -149,7 +149,7 @@ def zero_shot(
                 params=None if costs is None else int(costs.params[kept[i]]),
                 flops=None if costs is None else int(costs.flops[kept[i]]),
             )
-            for rank, i in enumerate(ranked)
+            for rank, i in ranked
         ),
     )
 
