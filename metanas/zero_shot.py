@@ -131,7 +131,7 @@ def zero_shot(
         listed, costs = _within(met, space, task, max_params, max_flops)
     kept = _different(listed, costs, space)
     drawn = [listed[i] for i in kept]
-    chosen_rows = recommend(predictor, drawn, task, top, seed=seed)
+    chosen_rows = recommend(predictor, drawn, task, top, space=space, seed=seed)
     prediction = predictor.predict([drawn[i] for i in chosen_rows], task)
     # Which ones are recommended hedges between the sources; their order is by score.
     ranked = [(rank, chosen_rows[rank]) for rank in np.argsort(-prediction.mean, kind="stable")]

@@ -188,7 +188,7 @@ class _LeftOut:
         started = time.perf_counter()
         predictor.fit(drawn.known, others)
         mean = predictor.predict(self._candidates, target).mean
-        order = recommend(predictor, self._candidates, target, max(PICKS))
+        order = recommend(predictor, self._candidates, target, max(PICKS), space=self.space)
         seconds = time.perf_counter() - started
         if characterised and drawn.mark is not None:
             order = [drawn.mark, *(i for i in order if i != drawn.mark)]
