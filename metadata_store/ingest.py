@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -32,7 +36,8 @@ def ingest(store: MetadataStore, tables: Iterable[pa.Table], domains: Domains) -
     """Adds the usable rows of all tables in one transaction.
 
     One table is in memory at a time. Where `tables` raises, the store stays as
-    it was.
+    it was. Several tables are read to their end before the transaction begins: reading
+    an archive may take hours, and no other process could write meanwhile.
 
     Args:
         tables: untrusted rows; see `metadata_store.filters.screen`.
@@ -52,5 +57,35 @@ def ingest(store: MetadataStore, tables: Iterable[pa.Table], domains: Domains) -
             rejected.update(unusable)
             yield batch
 
-    added = store.add_batches(batches())
+    with _read_whole(batches()) as read:
+        added = store.add_batches(read)
     return Ingested(added, usable - added, dict(sorted(rejected.items())))
+
+
+@contextmanager
+def _read_whole(batches: Iterator[Trials]) -> Iterator[Iterable[Trials]]:
+    """The same batches, with nothing left to be read from where they came."""
+    first, second = next(batches, None), next(batches, None)
+    if first is None or second is None:
+        yield [] if first is None else [first]
+        return
+    with tempfile.TemporaryDirectory(prefix="metanas-import-") as folder:
+        written = [
+            _write(batch, Path(folder) / f"{number}.arrow")
+            for number, batch in enumerate(chain([first, second], batches))
+        ]
+        del first, second
+        yield map(_read, written)
+
+
+def _write(batch: Trials, file: Path) -> Path:
+    with pa.ipc.new_stream(str(file), batch.table.schema) as stream:
+        stream.write_table(batch.table)
+    return file
+
+
+def _read(file: Path) -> Trials:
+    with pa.memory_map(str(file)) as source:
+        batch = Trials(pa.ipc.open_stream(source).read_all())
+    file.unlink()
+    return batch

@@ -6,6 +6,7 @@ import pytest
 from metadata_store.batch import SCHEMA, Trials
 from metadata_store.ingest import Ingested, ingest
 from metadata_store.memory import MemoryStore
+from metadata_store.store import open_store
 from metadata_store.table import read_tables, write_table
 from tests.contracts.trials import a_trial
 
@@ -48,6 +49,20 @@ def test_nothing_is_kept_where_the_tables_break_off():
     with pytest.raises(RuntimeError, match="broke"):
         ingest(store, broken(), DOMAINS)
     assert store.info().trials == 0
+
+
+def test_others_may_write_while_the_tables_are_read(tmp_path: Path):
+    url = f"sqlite:///{tmp_path / 'shared.db'}"
+
+    def slowly():
+        yield from tables(a_trial(0), a_trial(1))
+        with open_store(url) as other:
+            assert other.add_trials([a_trial(2)]) == 1
+        yield from tables(a_trial(2), a_trial(3))
+
+    with open_store(url) as store:
+        assert ingest(store, slowly(), DOMAINS) == Ingested(3, 1, {})
+        assert store.info().trials == 4
 
 
 def test_a_table_of_other_columns_leaves_the_store_as_it_was():
