@@ -154,7 +154,9 @@ def _finished(jobs: Iterable[Job], workers: int) -> Iterator[Trial]:
 
 
 def _share_threads(workers: int) -> None:
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
+    # PyTorch starts with all cores, or $OMP_NUM_THREADS: what a user set is kept.
+    share = max(1, (os.cpu_count() or 1) // workers)
+    torch.set_num_threads(min(share, torch.get_num_threads()))
 
 
 def run(job: Job) -> Trial:
