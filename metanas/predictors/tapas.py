@@ -9,8 +9,8 @@ characterisation of the new data set says which of them to believe. The parts ar
 - One network over a description of the whole architecture that does not depend on how
   it is written down, instead of a recurrent one rolled out layer by layer.
 - Ranks within each task and a loss on pairs instead of squared error on accuracies.
-- Trust in every source that falls with the distance of data set features and DCN,
-  instead of a cut at one distance.
+- Trust in every source that falls with the distance of data set features and DCN, as
+  steeply as serves to foretell the sources from each other, instead of a cut at one distance.
 - An ensemble, whose disagreement, and the sources', is the uncertainty.
 
 The paper's own design is `metanas.predictors.tapas_paper`.
@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from metadata_store.records import Architecture, Task, Trial
 from metanas.predictors.ranking_ensemble import RankingEnsemble
 from metanas.predictors.source_scores import SourceScores
-from metanas.predictors.trust import trust
+from metanas.predictors.trust import learn_belief, trust
 from metanas.protocols import Prediction, SearchSpace
 
 FAR = 5.0
@@ -81,6 +81,7 @@ class Tapas:
         self._scale = raw.std(dim=1, keepdim=True, correction=0).clamp(min=1e-6)
         self._tasks = dict(tasks)
         self._sources = sources
+        self._belief = learn_belief(sources.normal, self._tasks, sources.tasks)
         return self
 
     def predict(self, architectures: Sequence[Architecture], task: Task) -> Prediction:
@@ -131,7 +132,7 @@ class Tapas:
         own = 0
         if task.name in names:
             own = int(np.isfinite(sources.scores[names.index(task.name)]).sum())
-        return trust(task, self._tasks, names, own)
+        return trust(task, self._tasks, names, own, self._belief)
 
     def _scored(
         self, architectures: Sequence[Architecture]

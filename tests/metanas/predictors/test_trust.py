@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 
 from metadata_store.records import Task
-from metanas.predictors.trust import trust
+from metanas.predictors.trust import BELIEFS, Belief, learn_belief, trust
 
 TASKS = {
     name: replace(Task.table(name), dcn=dcn) for name, dcn in (("a", 0.2), ("b", 0.5), ("c", 0.9))
@@ -29,3 +29,38 @@ def test_own_trials_count_the_more_there_are() -> None:
 
 def test_a_task_that_stands_alone_is_trusted_wholly() -> None:
     assert trust(TASKS["a"], TASKS, ["a"], 5).tolist() == [1.0]
+
+
+def ten_tasks(alike: float) -> tuple[np.ndarray, dict[str, Task]]:
+    """Tasks along a line of DCN; `alike` says how much a task's scores are its side's."""
+    rng = np.random.default_rng(0)
+    left, right = rng.normal(size=(2, 40))
+    names = [f"t{i}" for i in range(10)]
+    tasks = {name: replace(Task.table(name), dcn=0.1 * i) for i, name in enumerate(names)}
+    own = rng.normal(size=(10, 40))
+    sides = np.stack([left] * 5 + [right] * 5)
+    return alike * sides + (1 - alike) * own, tasks
+
+
+def test_where_similar_tasks_rank_alike_only_they_are_believed() -> None:
+    normal, tasks = ten_tasks(alike=0.8)
+    belief = learn_belief(normal, tasks, list(tasks))
+    assert belief.even < Belief().even
+    weights = trust(replace(Task.table("new"), dcn=0.05), tasks, list(tasks), 0, belief)
+    assert weights[:5].sum() > 0.8
+
+
+def test_where_similarity_says_nothing_the_usual_is_kept() -> None:
+    normal, tasks = ten_tasks(alike=0.0)
+    assert learn_belief(normal, tasks, list(tasks)) == Belief()
+
+
+def test_few_tasks_or_few_shared_architectures_teach_nothing() -> None:
+    normal, tasks = ten_tasks(alike=0.8)
+    assert learn_belief(normal[:3], tasks, list(tasks)[:3]) == Belief()
+    apart = np.where(np.arange(40) // 4 == np.arange(10)[:, None], normal, np.nan)
+    assert learn_belief(apart, tasks, list(tasks)) == Belief()
+
+
+def test_the_usual_belief_is_one_of_those_tried() -> None:
+    assert Belief() in BELIEFS
