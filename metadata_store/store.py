@@ -151,8 +151,18 @@ def open_user_store(url: str | None = None, *, reference: bool = True) -> Metada
     """
     from metadata_store.reference import reference_contents
 
-    url = url or os.environ.get(STORE_VARIABLE) or _own_url()
-    return _open(url, reference_contents if reference else nothing)
+    return _open(user_url(url), reference_contents if reference else nothing)
+
+
+def user_url(url: str | None = None) -> str:
+    """The URL of the user's store, see `open_user_store`; a relative path is made absolute.
+
+    Raises:
+        UnreadableStore: its folder cannot be made.
+    """
+    from metadata_store.sql.connect import absolute
+
+    return absolute(url or os.environ.get(STORE_VARIABLE) or _own_url())
 
 
 def _open(url: str, initial: Callable[[], Contents]) -> MetadataStore:

@@ -7,11 +7,26 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from metanas.protocols import Predictor, SearchSpace
-from metanas.settings import Named, Option, SettingsError, TrainSettings, ZeroShotSettings, nearest
+from metanas.settings import (
+    NETWORK,
+    Named,
+    Option,
+    SearchSettings,
+    SettingsError,
+    TrainSettings,
+    ZeroShotSettings,
+    nearest,
+)
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    import optuna
+
+    from metadata_store.batch import Trials
     from metadata_store.records import Task
     from metadata_store.store import MetadataStore
+    from metanas.search.measured import Measure
     from metanas.zero_shot import ZeroShot
 
 Built = TypeVar("Built")
@@ -101,6 +116,144 @@ def run_zero_shot(
         exclude=settings.exclude,
         seed=settings.seed,
     )
+
+
+def make_measure(
+    settings: SearchSettings,
+    store: MetadataStore,
+    task: Task,
+    *,
+    checkpoints: Path | None,
+) -> tuple[SearchSpace, Measure]:
+    """What a search measures architectures with, and the space of those that it can.
+
+    Raises:
+        SettingsError: the tables of `settings.oracle` do not have such trials.
+        ValueError: the task has no data to train on.
+    """
+    from metadata_store.records import TABLE_KIND
+    from metanas.search.measured import training
+
+    if settings.oracle:
+        return _oracle(settings, task)
+    if task.kind == TABLE_KIND:
+        raise SettingsError(
+            f"task {task.name!r} is known only by its trials and has no data to train on; "
+            f"add its data with `metanas task add`, or give trials with --oracle"
+        )
+    space = make_space(settings.space or NETWORK, store)
+    return space, training(make_evaluator(settings.evaluator, space, checkpoints=checkpoints))
+
+
+def make_sampler(
+    settings: SearchSettings,
+    space: SearchSpace,
+    task: Task,
+    *,
+    sources: Trials,
+    tasks: Mapping[str, Task],
+    seed: int,
+) -> optuna.samplers.BaseSampler:
+    """A strategy's sampler, or one of Optuna's.
+
+    Args:
+        sources: trials of other tasks in the space.
+        tasks: records of their tasks, by name.
+        seed: differs from worker to worker.
+
+    Raises:
+        SettingsError: there is none of that name, or it cannot search so.
+    """
+    from metanas.search.named import NUMERIC_ONLY, ONE_OBJECTIVE, SAMPLERS
+
+    named, several = settings.sampler, len(settings.objective) > 1
+    if named.name in SAMPLERS:
+        if named.name in NUMERIC_ONLY and all(space.domain.values()):
+            raise SettingsError(
+                f"sampler {named.name!r} needs numeric choices, space {space.name!r} has none"
+            )
+        if several and named.name in ONE_OBJECTIVE:
+            raise SettingsError(f"sampler {named.name!r} searches for one objective only")
+        return _make(SAMPLERS, named, "sampler", seed=seed)
+    from metanas.search.sampler import StrategySampler
+    from metanas.strategies import STRATEGIES
+
+    if named.name not in STRATEGIES:
+        known = {*SAMPLERS, *STRATEGIES}
+        raise SettingsError(f"unknown sampler {named.name!r}; {nearest(named.name, known)}")
+    if several:
+        raise SettingsError(
+            f"sampler {named.name!r} searches for one objective; for several there are tpe, "
+            f"nsga2 and gp"
+        )
+    # The strategy's own seed is the same in all workers: what it learns from sources is too.
+    fixed = {"sources": sources, "tasks": tasks, "seed": settings.seed}
+    return StrategySampler(
+        lambda space: _make(STRATEGIES, named, "sampler", space=space, **fixed),
+        task,
+        space,
+        seed=settings.seed,
+    )
+
+
+def make_pruner(
+    settings: SearchSettings, space: SearchSpace, task: Task, *, sources: Trials
+) -> optuna.pruners.BasePruner:
+    """A pruner by its name.
+
+    Args:
+        sources: trials of other tasks in the space.
+
+    Raises:
+        SettingsError: there is none of that name, or several objectives.
+    """
+    from metanas.search.named import PRUNERS
+
+    several = len(settings.objective) > 1
+    spared = not several and not settings.oracle
+    named = settings.pruner or Named("lcranknet" if spared else "none")
+    if several and named.name != "none":
+        raise SettingsError(
+            f"pruner {named.name!r} compares one objective; with several the pruner is none"
+        )
+    if named.name == "lcranknet":
+        from metanas.search import LCRankPruner
+
+        made: optuna.pruners.BasePruner = _make(
+            {"lcranknet": LCRankPruner}, named, "pruner", store=sources, task=task, space=space
+        )
+        return made
+    return _make({**PRUNERS}, named, "pruner")
+
+
+def _oracle(settings: SearchSettings, task: Task) -> tuple[SearchSpace, Measure]:
+    from metadata_store.batch import Trials
+    from metadata_store.filters import screen
+    from metadata_store.table import read_tables
+    from metanas.evaluators.recorded import Recorded
+    from metanas.search.measured import replaying
+    from metanas.spaces import NAMED, space_of
+    from metanas.spaces.listed import restricted
+
+    where = ", ".join(settings.oracle)
+    allowed = domains()
+    tables = (part for file in settings.oracle for part in read_tables(file))
+    everything = Trials.concat(screen(part, allowed)[0] for part in tables)
+    trials = everything.where(task=task.name)
+    if len(trials) == 0:
+        hint = nearest(task.name, everything.present("task"))
+        raise SettingsError(f"{where}: no trials of task {task.name!r}; {hint}")
+    spaces = trials.present("space")
+    named = settings.space or (Named(spaces[0]) if len(spaces) == 1 else NETWORK)
+    if named.name not in spaces:
+        raise SettingsError(
+            f"{where}: no trials in space {named.name!r}; {nearest(named.name, spaces)}"
+        )
+    trials = trials.where(space=named.name)
+    whole = space_by_name(named) if named.name in NAMED else space_of(trials, named.name)
+    evaluator = Recorded(whole, trials)
+    space = restricted(whole, evaluator.trials.architectures)
+    return space, replaying(evaluator, task)
 
 
 def domains() -> Mapping[str, Mapping[str, Any]]:

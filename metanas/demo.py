@@ -18,12 +18,17 @@ from metanas.assemble import (
     run_zero_shot,
     source_of,
 )
+from metanas.distribute.drive import search_here
+from metanas.distribute.job import Job, prepare
 from metanas.experience import Progress, build
 from metanas.protocols import SearchSpace
 from metanas.report import task_report
+from metanas.search.storage import open_storage, quiet
+from metanas.search_report import search_report
 from metanas.settings import DemoSettings
 from metanas.spaces.random_chooser import RandomChooser
 from metanas.train import train
+from metanas.warm_start import Search, result
 from metanas.zero_shot import ZeroShot
 from tasks.register import register
 
@@ -35,7 +40,8 @@ class Demo:
     Attributes:
         picked: the first recommendation, trained.
         random: an architecture drawn at random, trained the same way.
-        report: the HTML file.
+        search: a short one, started from what other tasks taught; None where not asked for.
+        report: the HTML file; that of the search is beside it.
     """
 
     task: Task
@@ -43,6 +49,7 @@ class Demo:
     zero_shot: ZeroShot
     picked: Trial
     random: Trial
+    search: Search | None
     report: Path
 
 
@@ -51,6 +58,7 @@ def demo(
     store: MetadataStore,
     folder: Path,
     *,
+    url: str,
     say: Callable[[str], None],
     progress: Progress,
 ) -> Demo:
@@ -59,6 +67,7 @@ def demo(
     Args:
         store: learned from and written to; the task must be new in it.
         folder: for everything written, with ``report.html``.
+        url: of the store.
         say: told what happens next.
 
     Raises:
@@ -104,10 +113,27 @@ def demo(
         )
         store.add_trials([trained.trial])
         trials.append(trained.trial)
+    found_by_search = None
+    if settings.search is not None:
+        say(f"Searching: {settings.search.budget} trainings, the first chosen by other tasks")
+        job = Job(settings.search, task.name, "demo", url, checkpoints)
+        found_by_search = _search(job, store, folder / "search.html", progress)
     say("Writing the report")
     report = folder / "report.html"
     report.write_text(task_report(settings.zero_shot, store, task, space).html(), encoding="utf-8")
-    return Demo(task, space, found, trials[0], trials[1], report)
+    return Demo(task, space, found, trials[0], trials[1], found_by_search, report)
+
+
+def _search(job: Job, store: MetadataStore, report: Path, progress: Progress) -> Search:
+    quiet()
+    budget = job.settings.budget
+    with open_storage(job.store) as storage:
+        prepared = prepare(job, store, storage)
+        search_here(prepared, lambda now: progress(now.ended, budget, now.text))
+        found = result(prepared.study)
+        made = search_report(found, store, prepared.space)
+        report.write_text(made.html(), encoding="utf-8")
+        return found
 
 
 def write_digits(folder: Path) -> None:

@@ -33,6 +33,9 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY = (
 )
 CYCLE = (BLUE, RED, GREEN, ORANGE, PURPLE, SKY)
 
+RUN: dict[str, Any] = {"color": "#c4c4c4", "linewidth": 0.9, "zorder": 1}
+"""A learning curve among many."""
+
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     # A name is a name, also with a "$" in it.
@@ -114,6 +117,96 @@ def learning_curves(
         axes.set_ylabel(metric)
         if highlighted:
             axes.legend(loc="lower right", fontsize=9)
+        return _svg(figure)
+
+
+def search_progress(
+    best: Sequence[float], epochs: Sequence[int], priors: int, *, metric: str
+) -> str:
+    """Best score so far, against trials and against epochs spent.
+
+    Args:
+        best: after each trial, NaN before the first score.
+        epochs: of each trial.
+        priors: how many of the first trials were known to be good elsewhere.
+    """
+    with rc_context(STYLE):
+        figure = Figure(figsize=(9.0, 3.4), layout="constrained")
+        left, right = figure.subplots(1, 2, sharey=True)
+        trials = np.arange(1, len(best) + 1)
+        left.step(trials, best, where="post", color=BLUE, linewidth=2, marker="o", markersize=3)
+        if priors:
+            left.axvspan(0.5, priors + 0.5, color=SKY, alpha=0.2, linewidth=0)
+            left.text(0.7, 0.02, "from sources", transform=left.get_xaxis_transform(), fontsize=8)
+        left.set_xlabel("trials that ended")
+        left.xaxis.set_major_locator(MaxNLocator(integer=True))
+        left.set_ylabel(f"best {metric} so far")
+        right.step(np.cumsum(epochs), best, where="post", color=BLUE, linewidth=2)
+        right.set_xlabel("epochs trained")
+        return _svg(figure)
+
+
+def run_curves(
+    curves: Sequence[tuple[Sequence[int], Sequence[float]]],
+    stopped: Sequence[bool],
+    best: int | None,
+    *,
+    metric: str,
+) -> str:
+    """Curves as (epochs, values): stopped ones end in a cross, the best is in colour."""
+    with rc_context(STYLE):
+        figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+        axes = figure.subplots()
+        for index, (epochs, values) in enumerate(curves):
+            if not epochs:
+                continue
+            style = {"color": BLUE, "linewidth": 2, "zorder": 3} if index == best else RUN
+            lone = "o" if len(epochs) == 1 else None
+            axes.plot(epochs, values, marker=lone, markersize=3, **style)
+            if stopped[index]:
+                axes.plot(epochs[-1], values[-1], marker="x", color=RED, linestyle="none", zorder=2)
+        shown = {"best": (BLUE, "-", None), "stopped": (RED, "", "x")}
+        used = {"best": best is not None, "stopped": any(stopped)}
+        for name, (colour, line, marker) in shown.items():
+            if used[name]:
+                axes.plot([], [], color=colour, linestyle=line, marker=marker, label=name)
+        if any(used.values()):
+            axes.legend(loc="lower right", fontsize=9)
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_ylabel(metric)
+        return _svg(figure)
+
+
+def tradeoff(methods: Mapping[str, Sequence[tuple[float, float]]], *, unit: str) -> str:
+    """Regret against the share of epochs used: one line a method, its own threshold first.
+
+    Args:
+        methods: (share in [0, 1], regret) of each threshold.
+        unit: of the regret.
+    """
+    with rc_context(STYLE):
+        figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+        axes = figure.subplots()
+        markers = ("o", "s", "^", "D", "v", "P", "X")
+        for index, (name, points) in enumerate(methods.items()):
+            colour = CYCLE[index % len(CYCLE)]
+            marker = markers[index // len(CYCLE) % len(markers)]
+            shares = [100 * share for share, _ in sorted(points)]
+            regrets = [regret for _, regret in sorted(points)]
+            axes.plot(shares, regrets, color=colour, linewidth=1.4, label=name)
+            own = points[0]
+            axes.plot([100 * own[0]], [own[1]], marker=marker, color=colour, markersize=7)
+        # Regrets span orders of magnitude, and zero is the aim.
+        shown = [regret for points in methods.values() for _, regret in points if regret > 0]
+        axes.set_yscale(
+            "symlog", linthresh=max(min(shown, default=1.0), 1e-3 * max(shown, default=1))
+        )
+        axes.set_ylim(bottom=0)
+        axes.set_xscale("log")
+        axes.set_xlabel("share of epochs used, %")
+        axes.set_ylabel(f"regret, {unit}")
+        axes.legend(fontsize=8)
         return _svg(figure)
 
 

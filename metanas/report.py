@@ -75,11 +75,7 @@ class TaskReport:
             *self._recommended(),
             *self._measured(),
         ]
-        return (
-            '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-            f"<title>metanas: {name}</title><style>{CSS}</style></head>\n"
-            f"<body>{''.join(parts)}</body></html>\n"
-        )
+        return document(self.task.name, parts)
 
     def _facts(self) -> str:
         task = self.task
@@ -90,9 +86,9 @@ class TaskReport:
             ("Input", shape),
             ("DCN", "not characterised" if task.dcn is None else f"{task.dcn:.3f}"),
         ]
-        features = _table([(name, f"{value:.4g}") for name, value in task.features.items()])
+        features = table([(name, f"{value:.4g}") for name, value in task.features.items()])
         more = f"<details><summary>All features</summary>{features}</details>" if features else ""
-        return f"<h2>The task</h2>{_table(rows)}{more}"
+        return f"<h2>The task</h2>{table(rows)}{more}"
 
     def _recommended(self) -> list[str]:
         if self.zero_shot is None:
@@ -194,7 +190,7 @@ class TaskReport:
                     self.space.format(trial.architecture),
                 )
             )
-        return _table(body, head)
+        return table(body, head)
 
 
 def task_report(
@@ -231,7 +227,17 @@ def mean_scores(trials: Trials) -> NDArray[np.float64]:
     return mean
 
 
-def _table(rows: Sequence[Sequence[str]], head: Sequence[str] = ()) -> str:
+def document(title: str, parts: Sequence[str]) -> str:
+    """A page of these parts, which are HTML."""
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f"<title>metanas: {html.escape(title)}</title><style>{CSS}</style></head>\n"
+        f"<body>{''.join(parts)}</body></html>\n"
+    )
+
+
+def table(rows: Sequence[Sequence[str]], head: Sequence[str] = ()) -> str:
+    """A table; empty for no rows."""
     if not rows:
         return ""
     top = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)

@@ -105,6 +105,52 @@ class TrainSettings:
 
 
 @dataclass(frozen=True)
+class SearchSettings:
+    """A search on one task.
+
+    Attributes:
+        budget: trials that may end, those of earlier runs of the study included.
+        space: None for that of the oracle's tables, else the usual one.
+        sampler: a strategy, or one of Optuna's samplers.
+        pruner: stops trainings that will lose; None for lcranknet, or for none where
+            there are several objectives or an oracle, which costs nothing.
+        objective: "score", or several: names of extras, "-" before what is to be small.
+        neighbours: how many nearest tasks to learn from.
+        exclude: tasks not to learn from.
+        priors: how many of the best source architectures to try first; None for a choice
+            that suits the sampler.
+        oracle: trial tables that answer instead of training.
+        seed: of the search and of trainings.
+    """
+
+    budget: int
+    space: Named | None = None
+    evaluator: Named = Named("scratch")
+    sampler: Named = Named("xfernas")
+    pruner: Named | None = None
+    objective: tuple[str, ...] = ("score",)
+    neighbours: int = 12
+    exclude: tuple[str, ...] = ()
+    priors: int | None = None
+    oracle: tuple[str, ...] = ()
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("budget", "neighbours"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.priors is not None and self.priors < 0:
+            raise ValueError(f"priors must not be negative, got {self.priors}")
+        names = [name.removeprefix("-") for name in self.objective]
+        if "score" not in self.objective or len(set(names)) < len(names) or "" in names:
+            raise ValueError(
+                "objective needs score, and may have other names, each once, "
+                f"got {','.join(self.objective) or 'none'}"
+            )
+        _check_seed(self.seed)
+
+
+@dataclass(frozen=True)
 class ExperienceSettings:
     """Trials of the same random architectures on every task.
 
@@ -137,12 +183,13 @@ class ExperienceSettings:
 
 @dataclass(frozen=True)
 class DemoSettings:
-    """The journeys one after the other: register, zero-shot, train, report.
+    """The journeys one after the other: register, zero-shot, train, search, report.
 
     Attributes:
         task: the new task; ``data`` is relative to the demo's folder.
         digits: whether to write scikit-learn's digits there as a folder of images.
         experience: made first, where the store's is not to be used.
+        search: None for none.
     """
 
     task: TaskSettings
@@ -150,6 +197,7 @@ class DemoSettings:
     experience: ExperienceSettings | None = None
     zero_shot: ZeroShotSettings = ZeroShotSettings()
     train: TrainSettings = TrainSettings()
+    search: SearchSettings | None = None
 
 
 def read_settings(path: Path, kind: type[Settings]) -> Settings:

@@ -13,20 +13,21 @@ import math
 import os
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from metadata_store.records import Trial, TrialState
+from metadata_store.records import Architecture, Trial, TrialState
 from metanas import __version__
-from metanas.importers.mlflow import KIND_TAG, STATES, as_key, tags_of
+from metanas.importers.mlflow import KIND_TAG, STATES, as_key, fields_of, tags_of
 from metanas.importers.mlflow_client import SQLITE, connected
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Metric, Param
+    from mlflow.entities import Metric, Param, Run
 
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 PARENT_TAG = "mlflow.parentRunId"
@@ -35,6 +36,10 @@ STATUS = {TrialState(state): status for status, state in STATES.items()}
 PARAMS_AT_ONCE = 100
 METRICS_AT_ONCE = 800
 """MLflow takes at most 100 parameters, and 1,000 entries in all, in one request."""
+
+RUNS_AT_ONCE = 500
+
+NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
 TEXT_LENGTH = 1_000
 """Texts for the eye are cut here; MLflow refuses longer ones than 5,000."""
@@ -66,7 +71,13 @@ class MlflowSink:
     def __call__(self, trial: Trial) -> str:
         return self.log(trial)
 
-    def log(self, trial: Trial, *, artifacts: Sequence[str | Path] = ()) -> str:
+    def log(
+        self,
+        trial: Trial,
+        *,
+        artifacts: Sequence[str | Path] = (),
+        tags: Mapping[str, str] = NO_TAGS,
+    ) -> str:
         """Logs a trial.
 
         A run that could not be logged to its end stays in the state "running", and the
@@ -74,6 +85,7 @@ class MlflowSink:
 
         Args:
             artifacts: files to keep with the run, such as an exported model.
+            tags: further ones.
 
         Returns:
             The run's id.
@@ -92,7 +104,7 @@ class MlflowSink:
             run = self._open(
                 client,
                 f"{trial.task} {trial.architecture.key[:8]} seed {trial.seed}",
-                {**tags_of(trial), **_told(trial)},
+                {**_cut(tags), **tags_of(trial), **_told(trial)},
                 now - taken,
             )
             _log(client, run, _metrics(trial, now), _params(trial.architecture.choices))
@@ -114,6 +126,35 @@ class MlflowSink:
             run = self._open(client, name, {KIND_TAG: "search"}, int(time.time() * 1000))
             _log(client, run, [], _params(settings))
         return replace(self, parent=run)
+
+    def under(self, run: str) -> MlflowSink:
+        """The sink that logs under a run that `start` opened before.
+
+        Raises:
+            TrackingError: MLflow cannot be reached, or has no such run.
+        """
+        with connected(self.uri, raising=TrackingError) as client:
+            client.update_run(run, status="RUNNING")
+        return replace(self, parent=run)
+
+    def logged(self, source: str) -> set[tuple[str, Architecture, int, str]]:
+        """Identities of the trials of a source that were logged to their end.
+
+        Runs of it that were cut off are deleted, so call it while nobody else logs them.
+
+        Raises:
+            TrackingError: MLflow cannot be reached or refuses.
+        """
+        found = set()
+        with connected(self.uri, raising=TrackingError, create=True) as client:
+            for run in _runs(client, self._experiment_id(client), source[:TEXT_LENGTH]):
+                if run.info.status not in STATES:
+                    client.delete_run(run.info.run_id)
+                    continue
+                fields = fields_of(run.data.tags)
+                architecture = Architecture(fields["space"], fields["choices"])
+                found.add((fields["task"], architecture, fields["seed"], fields["source"]))
+        return found
 
     def finish(self, *, failed: bool = False) -> None:
         """Closes the run that `start` opened.
@@ -169,6 +210,21 @@ def _log(
         del metrics[:METRICS_AT_ONCE], params[:PARAMS_AT_ONCE]
 
 
+def _runs(client: MlflowClient, experiment: str, source: str) -> Iterator[Run]:
+    """The runs of a source's trials."""
+    text = source.replace("'", "")
+    token: str | None = ""
+    while token is not None:
+        page = client.search_runs(
+            [experiment],
+            f"tags.`metanas.source` = '{text}'",
+            max_results=RUNS_AT_ONCE,
+            page_token=token or None,
+        )
+        yield from page
+        token = page.token or None
+
+
 def _metrics(trial: Trial, now: int) -> list[Metric]:
     from mlflow.entities import Metric
 
@@ -199,7 +255,11 @@ def _told(trial: Trial) -> dict[str, str]:
         "seed": str(trial.seed),
         "source": trial.source,
     }
-    return {f"metanas.{name}": text[:TEXT_LENGTH] for name, text in names.items()}
+    return _cut({f"metanas.{name}": text for name, text in names.items()})
+
+
+def _cut(tags: Mapping[str, str]) -> dict[str, str]:
+    return {name: text[:TEXT_LENGTH] for name, text in tags.items()}
 
 
 def _environment() -> dict[str, str]:

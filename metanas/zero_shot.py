@@ -20,16 +20,14 @@ from metanas.predictors.recommend import recommend
 from metanas.predictors.simulated_evolution import simulated_evolution
 from metanas.predictors.source_weights import WeighsSources
 from metanas.protocols import Costs, Predictor, SearchSpace
+from metanas.sources import LEAST, source_trials
 from metanas.spaces.random_chooser import RandomChooser
-from tasks.similarity import Neighbour, nearest
+from tasks.similarity import Neighbour
 
 
 class NothingToLearnFrom(ValueError):
     """No other task has scores in the space."""
 
-
-LEAST = 5
-"""A task with scores of fewer architectures ranks nothing, and is not learned from."""
 
 POPULATION = 1000
 """Individuals of the evolution, as in the paper."""
@@ -168,25 +166,15 @@ def sources(
         NothingToLearnFrom: there is no such task.
         UnknownTask: one to exclude.
     """
-    for name in exclude:
-        store.task(name)  # a name misspelt would leave its task in, unnoticed
-    everything = store.batch(space=space.name)
-    scored = everything.take(np.isfinite(everything.scores))
-    pairs = np.stack([scored.codes("task"), scored.architecture_codes.astype(np.int32)])
-    different = np.bincount(np.unique(pairs, axis=1)[0], minlength=len(scored.names("task")))
-    others = [
-        store.task(name)
-        for name, count in zip(scored.names("task"), different, strict=True)
-        if count >= LEAST and name != task.name and name not in exclude
-    ]
-    if not others:
+    chosen, trials = source_trials(
+        store, task, space.name, neighbours=neighbours, exclude=exclude, most=None
+    )
+    if not chosen:
         raise NothingToLearnFrom(
             f"need another task with scores of {LEAST} architectures in space {space.name!r} "
             f"to learn from, got none in the store; import some with `metanas store import`"
         )
-    chosen = nearest(task, others, neighbours)
-    names = [neighbour.task for neighbour in chosen]
-    return chosen, store.batch(tasks=names, space=space.name)
+    return chosen, trials
 
 
 def _drawn(space: SearchSpace, candidates: int, seed: int) -> list[Architecture]:

@@ -18,7 +18,19 @@ import warnings
 from collections.abc import Sequence
 
 from metanas import __version__
-from metanas.cli import bench, demo, experience, report, store, task, train, zero_shot
+from metanas.cli import (
+    adapt,
+    bench,
+    demo,
+    experience,
+    few_shot,
+    report,
+    search,
+    store,
+    task,
+    train,
+    zero_shot,
+)
 from metanas.cli.arguments import Parser, WrongInput
 
 
@@ -39,7 +51,8 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--json", action="store_true", help="one JSON document on standard output")
     top.add_argument("--verbose", action="store_true", help="more logs; tracebacks of failures")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
-    for group in (demo, store, task, zero_shot, train, report, bench, experience):
+    learning = (zero_shot, train, few_shot, adapt, search)
+    for group in (demo, store, task, *learning, report, bench, experience):
         group.add_commands(commands)
     return top
 

@@ -9,11 +9,19 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from metanas.cli import search as search_command
 from metanas.cli import task as task_command
 from metanas.cli import zero_shot as zero_shot_command
 from metanas.cli.arguments import Commands, command
 from metanas.cli.output import emit, progress, table
-from metanas.settings import DemoSettings, Named, TaskSettings, TrainSettings, ZeroShotSettings
+from metanas.settings import (
+    DemoSettings,
+    Named,
+    SearchSettings,
+    TaskSettings,
+    TrainSettings,
+    ZeroShotSettings,
+)
 
 if TYPE_CHECKING:
     from metadata_store.records import Trial
@@ -26,13 +34,20 @@ DIGITS = DemoSettings(
     # The reference holds the same digits: learning from them would be no transfer.
     zero_shot=ZeroShotSettings(space=NETWORK, exclude=("ref-digits",)),
     train=TrainSettings(space=NETWORK),
+    search=SearchSettings(
+        budget=4,
+        space=NETWORK,
+        evaluator=Named("scratch", {"epochs": 4}),
+        pruner=Named("none"),
+        exclude=("ref-digits",),
+    ),
 )
 
 
 def add_commands(commands: Commands) -> None:
     """Adds the command."""
     demo = command(
-        commands, "demo", _demo, "register images, recommend, train the pick, report: in minutes"
+        commands, "demo", _demo, "register images, recommend, train, search, report: in a minute"
     )
     demo.add_argument(
         "--out",
@@ -47,7 +62,7 @@ def add_commands(commands: Commands) -> None:
 
 
 def _demo(given: Namespace) -> None:
-    from metadata_store.store import open_user_store
+    from metadata_store.store import open_user_store, user_url
     from metanas.demo import demo
     from metanas.settings import read_settings
 
@@ -63,16 +78,21 @@ def _demo(given: Namespace) -> None:
         open_user_store(url, reference=settings.experience is None) as store,
         progress(given) as advance,
     ):
-        made = demo(settings, store, given.out, say=say, progress=advance)
+        made = demo(settings, store, given.out, url=user_url(url), say=say, progress=advance)
     rows = [
         ("first pick, not trained before", *_facts(made.picked)),
         ("random architecture", *_facts(made.random)),
     ]
+    found = made.search
+    if found is not None and found.best is not None:
+        facts = found.best.score, "–", found.best.seconds
+        rows.append((f"best of {len(found.trials)} searched", *facts))
     document = {
         "task": task_command.document(made.task),
         "zero_shot": zero_shot_command.document(made.zero_shot),
         "picked": made.picked.score,
         "random": made.random.score,
+        "search": None if found is None else search_command.document(found, None),
         "report": str(made.report),
         "seconds": time.perf_counter() - begin,
     }

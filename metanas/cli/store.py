@@ -28,6 +28,12 @@ def add_commands(commands: Commands) -> None:
     export.add_argument("file", type=Path, metavar="FILE")
     export.add_argument("--task", metavar="T", help="of this task only")
 
+    push = command(
+        inner, "push-mlflow", _push, "log trials of searches that MLflow lacks; none twice"
+    )
+    push.add_argument("--uri", metavar="URI", help="default $MLFLOW_TRACKING_URI, else a file")
+    push.add_argument("--study", metavar="NAME", help="of this study only")
+
 
 def _info(given: Namespace) -> None:
     with opened(given) as store:
@@ -59,3 +65,22 @@ def _export(given: Namespace) -> None:
         batch = store.batch(tasks=None if given.task is None else [given.task])
         write_table(given.file, [batch])
     emit(given, {"written": len(batch)}, f"{len(batch):,} trials written to {given.file}")
+
+
+def _push(given: Namespace) -> None:
+    from metadata_store.store import user_url
+    from metanas.search.storage import open_storage, quiet
+    from metanas.search.study import known_study, study_names
+    from metanas.tracking import MlflowSink
+    from metanas.warm_start import SearchLog
+
+    url = user_url(given.store)
+    sink = MlflowSink(given.uri) if given.uri else MlflowSink()
+    quiet()
+    pushed: dict[str, int] = {}
+    with opened(given) as store, open_storage(url, make=False) as storage:
+        names = study_names(storage) if given.study is None else [given.study]
+        for name in names:
+            study = known_study(storage, name)
+            pushed[name] = SearchLog(study, store, sink).finish()
+    emit(given, {"pushed": pushed}, table("", ("study", "logged"), list(pushed.items())))

@@ -76,18 +76,27 @@ def _loaded(url: str, where: str, name: str | None) -> tuple[optuna.Study, Trial
 
 
 def _rows(study: optuna.Study, trials: Trials, options: Mapping[str, str]) -> Iterator[Row]:
+    for trial in trials:
+        if trial.state.name in STATES:
+            yield row_of(study, trial, options)
+
+
+def row_of(study: optuna.Study, trial: optuna.trial.FrozenTrial, options: Mapping[str, str]) -> Row:
+    """The row of a trial that ended.
+
+    Args:
+        options: as after ``#`` in a location.
+    """
     minimised = study.direction.name == "MINIMIZE"
     names = study.metric_names
     metric = options.get("metric") or (names[0] if names else "value")
-    for trial in trials:
-        if trial.state.name in STATES:
-            yield row(
-                task=options.get("task", study.study_name),
-                metric=f"negative_{metric}" if minimised else metric,
-                space=options.get("space", study.study_name),
-                source=f"optuna:{study.study_name}",
-                **_measured(trial, -1.0 if minimised else 1.0),
-            )
+    return row(
+        task=options.get("task", study.study_name),
+        metric=f"negative_{metric}" if minimised else metric,
+        space=options.get("space", study.study_name),
+        source=f"optuna:{study.study_name}",
+        **_measured(trial, -1.0 if minimised else 1.0),
+    )
 
 
 def _measured(trial: optuna.trial.FrozenTrial, sign: float) -> dict[str, Any]:

@@ -29,11 +29,14 @@ def test_all_journeys_run_one_after_the_other(
         "smoke-blobs",
     }
     with open_store(f"sqlite:///{folder / 'store.db'}") as store:
-        scores = sorted(trial.score or 0 for trial in store.trials(task="smoke"))
+        trials = list(store.trials(task="smoke"))
+        scores = sorted(each.score or 0 for each in trials if each.source != "search:demo")
         assert sorted([shown["picked"], shown["random"]]) == pytest.approx(scores)
+        assert len(trials) == len(scores) + len(shown["search"]["trials"]) == 5
         assert len(list(store.trials(task="smoke-blobs"))) == 6
     report = (folder / "report.html").read_text("utf-8")
     assert "Recommended" in report
+    assert "Progress" in (folder / "search.html").read_text("utf-8")
     # Once more: what a demo wrote, a demo may replace, and it trains anew.
     (folder / "checkpoints").rename(tmp_path / "earlier")
     assert main(arguments) == 0

@@ -6,6 +6,7 @@ from metanas.settings import (
     DemoSettings,
     ExperienceSettings,
     Named,
+    SearchSettings,
     SettingsError,
     TrainSettings,
     ZeroShotSettings,
@@ -16,6 +17,7 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 KINDS = {
     "reference": ExperienceSettings,
     "smoke": DemoSettings,
+    "search": SearchSettings,
     "train": TrainSettings,
     "zero_shot": ZeroShotSettings,
 }

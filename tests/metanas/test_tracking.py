@@ -337,3 +337,35 @@ def test_a_database_is_made_whole_or_not_at_all(
     sink = MlflowSink(f"sqlite:///{path}")
     sink(trial())
     assert logged(sink) == [trial()]
+
+
+def test_what_was_logged_to_its_end_is_known_and_the_rest_is_swept_away(sink: MlflowSink) -> None:
+    whole = [trial(seed=seed) for seed in range(3)]
+    for each in whole:
+        sink.log(each, tags={"metanas.reason": "x" * 9000})
+    with connected(sink.uri, raising=AssertionError) as client:
+        run = client.get_run(sink.log(trial(seed=7)))
+        cut = client.create_run(run.info.experiment_id, tags=run.data.tags).info.run_id
+        client.delete_run(run.info.run_id)
+    assert sink.logged("search:one") == {each.identity for each in whole}
+    assert sink.logged("search:other") == set()
+    with connected(sink.uri, raising=AssertionError) as client:
+        assert client.get_run(cut).info.lifecycle_stage == "deleted"
+    assert logged(sink) == whole
+
+
+def test_a_searchs_run_can_be_opened_again(sink: MlflowSink) -> None:
+    first = sink.start("search", {"budget": 3})
+    first.log(trial(seed=0))
+    first.finish()
+    again = sink.under(str(first.parent))
+    again.log(trial(seed=1))
+    again.finish()
+    with connected(sink.uri, raising=AssertionError) as client:
+        run = client.get_run(str(first.parent))
+        (experiment,) = [e for e in client.search_experiments() if e.name == "tests"]
+        runs = client.search_runs([experiment.experiment_id])
+    assert run.info.status == "FINISHED"
+    assert len(runs) == 3
+    with pytest.raises(TrackingError):
+        sink.under("nosuchrun")

@@ -1,0 +1,81 @@
+"""A database beside the store, for another program's tables.
+
+With SQLite it is a file next to the store's: an import may hold the store's write lock
+for minutes, and what lies beside it must not wait so long. With PostgreSQL it is the
+store's own database, where every table of the store has a name of its own kind.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.exc import SQLAlchemyError
+
+from metadata_store.sql.connect import (
+    CONNECT_WAIT,
+    absolute,
+    make_engine,
+    use_write_ahead_log,
+)
+
+WAIT = 60
+"""Seconds a transaction waits for the others' to end; each lasts milliseconds."""
+
+Failure = SQLAlchemyError
+"""What a broken connection raises."""
+
+
+def beside(url: str, name: str) -> str:
+    """The URL of the database beside a store's.
+
+    Args:
+        url: of a store in a database.
+        name: tells an SQLite file from the store's: ``store.db`` has ``store.NAME.db``.
+
+    Raises:
+        UnreadableStore: the URL can be no such store.
+    """
+    engine = make_engine(absolute(url))
+    if engine.dialect.name != "sqlite":
+        return engine.url.render_as_string(hide_password=False)
+    path = Path(str(engine.url.database))
+    return f"sqlite:///{path.with_name(f'{path.stem}.{name}{path.suffix}')}"
+
+
+def exists(url: str) -> bool:
+    """Whether there is such a database; one of a server is taken to be there."""
+    scheme, _, path = url.partition(":///")
+    return scheme != "sqlite" or Path(path).is_file()
+
+
+def engine_options(url: str) -> dict[str, Any]:
+    """Arguments of `sqlalchemy.create_engine` for such a URL."""
+    if url.startswith("sqlite"):
+        return {"connect_args": {"timeout": WAIT, "isolation_level": None}, "max_overflow": -1}
+    return {"connect_args": {"connect_timeout": CONNECT_WAIT}, "pool_pre_ping": True}
+
+
+def take_turns(engine: sa.Engine) -> None:
+    """Lets any number of processes share an SQLite file; PostgreSQL needs no help.
+
+    Every transaction takes the write lock when it begins and queues for it. SQLite's own
+    way lets two of them read the same state and then both act on it.
+    """
+    if engine.dialect.name != "sqlite":
+        return
+    use_write_ahead_log(engine)
+
+    @event.listens_for(engine, "connect")
+    def tune(connection: Any, record: object) -> None:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA synchronous=NORMAL")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    engine.dispose()  # connections made before know nothing of this

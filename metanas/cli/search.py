@@ -1,0 +1,310 @@
+"""``metanas search``: the best architecture that a budget of trainings finds."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from argparse import Namespace
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from metanas.cli.arguments import (
+    Commands,
+    add_config,
+    add_network_options,
+    check_writable,
+    chosen_space,
+    command,
+    names,
+    positive,
+    seed,
+)
+from metanas.cli.output import Advance, emit, progress, table
+from metanas.settings import NETWORK, Named, SearchSettings, SettingsError, read_settings
+
+if TYPE_CHECKING:
+    from metanas.distribute.drive import Standing
+    from metanas.distribute.job import Prepared
+    from metanas.protocols import SearchSpace
+    from metanas.search.record import Ran
+    from metanas.warm_start import Search, SearchLog
+
+
+class NothingFound(RuntimeError):
+    """No trial of a search ended with a score."""
+
+
+def add_commands(commands: Commands) -> None:
+    """Adds the command."""
+    search = command(
+        commands, "search", _search, "train architectures for a task, starting from past searches"
+    )
+    search.add_argument("task", metavar="TASK")
+    search.add_argument(
+        "--budget", type=positive, metavar="N", help="trials in all, earlier runs' included"
+    )
+    search.add_argument("--sampler", metavar="S", help="xfernas (default), random, evolution, tpe…")
+    search.add_argument(
+        "--pruner", metavar="P", help="lcranknet (default), none, median, hyperband…"
+    )
+    search.add_argument(
+        "--objective", type=names, metavar="A,B", help="score (default), or e.g. score,-params"
+    )
+    search.add_argument("--study", metavar="NAME", help="a known one is resumed")
+    search.add_argument(
+        "--oracle",
+        action="append",
+        metavar="FILE",
+        help="a trial table that answers instead of training; may be repeated",
+    )
+    search.add_argument("--epochs", type=positive, metavar="N", help="of each training")
+    search.add_argument("--batch-size", type=positive, metavar="N")
+    search.add_argument("--lr", type=float, metavar="X")
+    search.add_argument("--device", metavar="D", help="cpu, cuda or auto")
+    search.add_argument("--neighbours", type=positive, metavar="K", help="tasks to learn from")
+    search.add_argument("--exclude", type=names, metavar="A,B", help="tasks not to learn from")
+    search.add_argument(
+        "--priors", type=int, metavar="K", help="how many of the sources' best to try first"
+    )
+    search.add_argument("--seed", type=seed, metavar="N")
+    search.add_argument(
+        "--workers", type=positive, default=1, metavar="N", help="trainings at once (default 1)"
+    )
+    search.add_argument(
+        "--executor", default="local", metavar="E", help="local (default) or ray, see --address"
+    )
+    search.add_argument("--address", metavar="A", help="of a Ray cluster, e.g. auto")
+    search.add_argument(
+        "--export",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="write the best network, trained; ends in .pt2 (torch.export) or .onnx",
+    )
+    search.add_argument("--mlflow", metavar="URI", help="default $MLFLOW_TRACKING_URI, else a file")
+    search.add_argument("--no-mlflow", action="store_true", help="do not log to MLflow")
+    add_network_options(search)
+    add_config(search, "search")
+
+
+def settings(given: Namespace) -> SearchSettings:
+    """The settings file's, overridden by the options given."""
+    if given.config is None and given.budget is None:
+        raise SettingsError("need a budget: --budget N, how many trials to run in all")
+    read = (
+        read_settings(given.config, SearchSettings)
+        if given.config
+        else SearchSettings(budget=given.budget)
+    )
+    options = ("budget", "objective", "neighbours", "exclude", "priors", "seed")
+    chosen: dict[str, Any] = {
+        name: getattr(given, name) for name in options if getattr(given, name) is not None
+    }
+    for name in ("sampler", "pruner"):
+        wanted = getattr(given, name)
+        known = getattr(read, name)
+        if wanted is not None and (known is None or known.name != wanted):
+            chosen[name] = Named(wanted)
+    if given.oracle is not None:
+        chosen["oracle"] = tuple(str(Path(file).absolute()) for file in given.oracle)
+    if read.space is not None or (given.space, given.width, given.cells) != (None, None, None):
+        chosen["space"] = chosen_space(given, read.space or NETWORK)
+    chosen["evaluator"] = read.evaluator.but(
+        epochs=given.epochs, batch_size=given.batch_size, lr=given.lr, device=given.device
+    )
+    return replace(read, **chosen)
+
+
+def _search(given: Namespace) -> None:
+    asked = settings(given)
+    _check_exports(given, asked)
+    from metadata_store.store import open_user_store, user_url
+    from metanas.distribute.drive import executor, search_here, search_with, threads_for
+    from metanas.distribute.job import Job, prepare
+    from metanas.evaluators import checkpoint
+    from metanas.search.storage import open_storage, quiet
+    from metanas.search.study import unused_name
+    from metanas.tracking import MlflowSink
+    from metanas.warm_start import SearchLog, result
+
+    url = user_url(given.store)
+    elsewhere = given.workers > 1 or given.executor != "local"
+    if elsewhere and url.startswith("memory:"):
+        raise SettingsError("a store in memory cannot be shared by workers; give it a file")
+    quiet()
+    with open_user_store(url) as store, open_storage(url) as storage:
+        job = Job(
+            settings=asked,
+            task=given.task,
+            study=given.study or unused_name(storage, given.task),
+            store=url,
+            checkpoints=None if asked.oracle else checkpoint.default_folder(),
+            threads=threads_for(given.workers) if elsewhere else None,
+        )
+        workers = executor(given.executor, given.address) if elsewhere else None
+        prepared = prepare(job, store, storage)
+        if given.study is None:
+            sys.stderr.write(f"– study {job.study}; with --study {job.study} it can be resumed\n")
+        log = None
+        if not given.no_mlflow:
+            sink = MlflowSink(given.mlflow) if given.mlflow else MlflowSink()
+            log = SearchLog(prepared.study, store, sink)
+        with progress(given) as advance:
+            watch = _Watch(asked.budget, advance, log)
+            try:
+                if workers is None:
+                    search_here(prepared, watch)
+                else:
+                    search_with(prepared, workers, given.workers, watch)
+            finally:
+                watch.close()
+                if workers is not None:
+                    workers.close()
+        found = result(prepared.study)
+        if found.best is None:
+            reasons = {each.reason for each in found.trials if each.reason}
+            raise NothingFound(
+                f"study {found.study}: no trial ended with a score: {'; '.join(sorted(reasons))}"
+            )
+        _export_best(given, prepared, found.best)
+        exported = [str(file) for file in given.export]
+        emit(
+            given,
+            {**document(found, watch.run), "exported": exported},
+            described(found, prepared.space, exported),
+        )
+
+
+def _check_exports(given: Namespace, asked: SearchSettings) -> None:
+    if not given.export:
+        return
+    from metanas.networks.export import check_suffix
+
+    if asked.oracle:
+        raise SettingsError("with --oracle nothing is trained, so there is nothing to export")
+    for file in given.export:
+        check_suffix(file)
+        check_writable(file)
+
+
+class _Watch:
+    """Shows how a search stands, and logs what has ended.
+
+    MLflow out of reach is said once, and then left alone.
+    """
+
+    def __init__(self, budget: int, advance: Advance, log: SearchLog | None) -> None:
+        self._budget = budget
+        self._advance = advance
+        self._log = log
+        self._logged = -1
+
+    def __call__(self, now: Standing) -> None:
+        self._advance(now.ended, self._budget, now.text)
+        if now.ended != self._logged:
+            self._logged = now.ended
+            self._try(lambda log: log.push())
+
+    @property
+    def run(self) -> str | None:
+        """Of MLflow; None where it was out of reach."""
+        return None if self._log is None else self._log.run
+
+    def close(self) -> None:
+        """Ends the search's run in MLflow."""
+        self._try(lambda log: log.finish())
+
+    def _try(self, call: Callable[[SearchLog], object]) -> None:
+        from metanas.tracking import TrackingError
+
+        if self._log is None:
+            return
+        try:
+            call(self._log)
+        except TrackingError as error:
+            self._log = None
+            logging.getLogger(__name__).warning(
+                "the search goes on without MLflow; `metanas store push-mlflow` logs it later: %s",
+                error,
+            )
+
+
+def _export_best(given: Namespace, prepared: Prepared, best: Ran) -> None:
+    """Takes the best network from its checkpoint; where that is gone it is trained again."""
+    if not given.export:
+        return
+    from metanas.assemble import make_evaluator
+    from metanas.networks.export import export
+    from metanas.train import train
+
+    evaluator = make_evaluator(
+        prepared.job.settings.evaluator, prepared.space, checkpoints=prepared.job.checkpoints
+    )
+    trained = train(
+        best.architecture, prepared.task, evaluator=evaluator, seed=best.seed, source="export"
+    )
+    for file in given.export:
+        export(trained.module, file, prepared.task.input_shape)
+
+
+def document(found: Search, run: str | None) -> dict[str, Any]:
+    """The result as JSON."""
+    best = found.best
+    shown: dict[str, Any] = {
+        "study": found.study,
+        "best": None
+        if best is None
+        else {"architecture": dict(best.architecture.choices), "score": best.score},
+        "trials": [_row(each) for each in found.trials],
+        "epochs_used": found.epochs_used,
+        "mlflow_run": run,
+        "neighbours": [
+            {"task": each.task, "weight": round(each.weight, 6)} for each in found.neighbours
+        ],
+    }
+    if len(found.plan.objectives) > 1:
+        shown["front"] = [
+            {
+                "architecture": dict(each.architecture.choices),
+                "objectives": dict(zip(found.plan.objectives, each.objectives, strict=True)),
+            }
+            for each in found.front
+        ]
+    return shown
+
+
+def _row(each: Ran) -> dict[str, Any]:
+    return {
+        "number": each.number,
+        "architecture": dict(each.architecture.choices),
+        "score": each.score,
+        "state": each.state.value,
+        "epochs": each.epochs,
+        "seconds": each.seconds,
+        "reason": each.reason,
+    }
+
+
+def described(found: Search, space: SearchSpace, exported: list[str]) -> list[Any]:
+    """The result for people."""
+    ranked = sorted(found.trials, key=lambda each: -(each.score or float("-inf")))
+    rows = [
+        (
+            each.number,
+            float("nan") if each.score is None else each.score,
+            each.state.value,
+            each.epochs,
+            space.format(each.architecture),
+        )
+        for each in (found.front if len(found.plan.objectives) > 1 else ranked[:5])
+    ]
+    learned = ", ".join(f"{each.task} {each.weight:.0%}" for each in found.neighbours)
+    counts = f"{len(found.trials)} trials, {found.epochs_used:,} epochs"
+    return [
+        table("", ("trial", "score", "state", "epochs", "architecture"), rows),
+        f"study {found.study}: {counts}; learned from {learned or 'nothing: a cold start'}",
+        *(f"written: {file}" for file in exported),
+    ]

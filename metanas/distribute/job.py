@@ -1,0 +1,191 @@
+"""What a worker is told, and what it then does, wherever it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import optuna
+
+from metadata_store.records import Task
+from metadata_store.store import MetadataStore, open_store
+from metanas.assemble import make_measure, make_pruner, make_sampler
+from metanas.protocols import SearchSpace
+from metanas.search.measured import Measure
+from metanas.search.storage import open_storage, patiently, quiet
+from metanas.search.study import Plan, as_json, open_study, trials_begun
+from metanas.search.worker import Work, work
+from metanas.settings import NETWORK, SearchSettings
+from metanas.sources import as_task, source_trials
+from metanas.warm_start import begin
+
+if TYPE_CHECKING:
+    pass
+
+STOP = "metanas:stop"
+"""Attribute of a study: the run of it whose workers are to end."""
+
+OWN_PRIORS = 5
+"""Priors for samplers that know nothing of other tasks."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One worker's orders.
+
+    Attributes:
+        task, study: names.
+        store: URL; the studies are beside it.
+        checkpoints: folder for trainings under way; None for none.
+        run: tells this run of the study from others, see `STOP`.
+        worker: its number among the workers of all runs.
+        threads: for training; None for what PyTorch chooses.
+    """
+
+    settings: SearchSettings
+    task: str
+    study: str
+    store: str
+    checkpoints: Path | None
+    run: str = ""
+    worker: int = 0
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A job's names made into objects."""
+
+    job: Job
+    study: optuna.Study
+    store: MetadataStore
+    space: SearchSpace
+    task: Task
+    measure: Measure
+
+    def work(
+        self,
+        *,
+        interrupted: Callable[[], bool] = lambda: False,
+        on_epoch: Callable[[int, float], None] = lambda epoch, value: None,
+        on_trial: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Runs trials until the budget is spent or until interrupted."""
+        settings = self.job.settings
+        share = Work(
+            space=self.space,
+            task=self.task,
+            store=self.store,
+            measure=self.measure,
+            objectives=settings.objective,
+            budget=settings.budget,
+            seed=settings.seed,
+            interrupted=interrupted,
+            on_epoch=on_epoch,
+            on_trial=on_trial,
+        )
+        work(self.study, share)
+
+
+def prepare(job: Job, store: MetadataStore, storage: optuna.storages.BaseStorage) -> Prepared:
+    """Opens the job's study, or makes it.
+
+    Raises:
+        SettingsError: a name is unknown, or things named do not go together.
+        ValueError: the study searches for something else.
+        UnknownTask: the store lacks the task, and there is no oracle that knows it.
+    """
+    settings = job.settings
+    task = as_task(store, job.task) if settings.oracle else store.task(job.task)
+    space, measure = make_measure(settings, store, task, checkpoints=job.checkpoints)
+    neighbours, sources = source_trials(
+        store, task, space.name, neighbours=settings.neighbours, exclude=settings.exclude
+    )
+    known = {each.task: store.task(each.task) for each in neighbours}
+    # Each worker's own, and another when a study is resumed: nobody draws the same again.
+    words = [settings.seed, job.worker, trials_begun(storage, job.study)]
+    seed = int(np.random.SeedSequence(words).generate_state(1)[0])
+    sampler = make_sampler(
+        settings,
+        space,
+        task,
+        sources=sources,
+        tasks={**known, task.name: task},
+        seed=seed,
+    )
+    pruner = make_pruner(settings, space, task, sources=sources)
+    plan = Plan(task.name, space.name, settings.objective, _recipe(settings))
+    study = open_study(storage, job.study, plan, sampler, pruner)
+    begin(
+        study,
+        space,
+        neighbours=neighbours,
+        sources=sources,
+        priors=min(_priors(settings), settings.budget),
+        settings=_shown(job, space),
+    )
+    return Prepared(job, study, store, space, task, measure)
+
+
+def run(job: Job) -> None:
+    """A worker's whole life; ends when the budget is spent or the run is stopped."""
+    run_until(job, lambda: False)
+
+
+def run_until(job: Job, interrupted: Callable[[], bool]) -> None:
+    """As `run`, and ends when `interrupted` says so."""
+    _share_threads(job.threads)
+    quiet()
+    with open_store(job.store) as store, open_storage(job.store) as storage:
+        prepared = prepare(job, store, storage)
+
+        def ends() -> bool:
+            attributes = patiently(lambda: prepared.study.user_attrs)
+            return interrupted() or attributes.get(STOP) == job.run
+
+        prepared.work(interrupted=ends)
+
+
+def _share_threads(threads: int | None) -> None:
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
+
+
+def _priors(settings: SearchSettings) -> int:
+    from metanas.search.named import SAMPLERS
+
+    if settings.priors is not None:
+        return settings.priors
+    # Strategies are given the sources and make of them what they can.
+    return OWN_PRIORS if settings.sampler.name in SAMPLERS else 0
+
+
+def _recipe(settings: SearchSettings) -> str:
+    """What must be the same for scores to be comparable."""
+    if settings.oracle:
+        return as_json({"oracle": sorted(Path(file).name for file in settings.oracle)})
+    space = dict((settings.space or NETWORK).options)
+    evaluator = {**settings.evaluator.options}
+    evaluator.pop("device", None)
+    return as_json({"evaluator": settings.evaluator.name, **space, **evaluator})
+
+
+def _shown(job: Job, space: SearchSpace) -> dict[str, str]:
+    asked = job.settings
+    told: dict[str, object] = {
+        "task": job.task,
+        "space": space.name,
+        "sampler": asked.sampler.name,
+        "pruner": "default" if asked.pruner is None else asked.pruner.name,
+        "objective": ",".join(asked.objective),
+        "budget": asked.budget,
+        "seed": asked.seed,
+        **({} if asked.space is None else asked.space.options),
+        **({"oracle": ", ".join(asked.oracle)} if asked.oracle else asked.evaluator.options),
+    }
+    return {name: str(value) for name, value in told.items()}

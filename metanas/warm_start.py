@@ -1,0 +1,214 @@
+"""A search that starts where past searches ended.
+
+The nearest tasks' trials say what to try first and feed the sampler; workers run trial
+after trial, of which any may be stopped early; what ended goes to the store, then to the
+study, then to MLflow. Everything is kept in the study, so a search goes on where it was,
+whenever and however it ended before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from metadata_store.batch import Trials
+from metadata_store.records import Architecture, Trial
+from metadata_store.store import MetadataStore
+from metanas.protocols import SearchSpace
+from metanas.search.priors import best_sources, enqueue
+from metanas.search.record import Ran, ran, source_of
+from metanas.search.storage import patiently
+from metanas.search.study import Plan
+from metanas.tracking import MlflowSink, TrackingError
+from tasks.similarity import Neighbour
+
+if TYPE_CHECKING:
+    import optuna
+
+START = "metanas:start"
+"""Attribute of a study: what it learned from."""
+
+PARENT = "metanas:mlflow"
+"""Attribute of a study: URI and id of its MLflow run."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search as it stands.
+
+    Attributes:
+        study: its name.
+        best: of the completed trials the one of highest score, None where there is none.
+        front: the completed trials that no other beats in all objectives, by number; with
+            one objective the best.
+        trials: those that ended, by number.
+        neighbours: tasks learned from, and how near each is; weights sum to 1.
+        priors: how many of their architectures were tried first.
+        settings: of the search, to be shown.
+    """
+
+    study: str
+    plan: Plan
+    best: Ran | None
+    front: tuple[Ran, ...]
+    trials: tuple[Ran, ...]
+    neighbours: tuple[Neighbour, ...]
+    priors: int
+    settings: Mapping[str, str]
+
+    @property
+    def epochs_used(self) -> int:
+        """Epochs of all trials."""
+        return sum(each.epochs for each in self.trials)
+
+
+def begin(
+    study: optuna.Study,
+    space: SearchSpace,
+    *,
+    neighbours: Sequence[Neighbour],
+    sources: Trials,
+    priors: int,
+    settings: Mapping[str, str],
+) -> None:
+    """Notes in a new study what it learns from and puts priors at its front, once.
+
+    Args:
+        settings: of the search, to be shown.
+    """
+    if START in patiently(lambda: study.user_attrs):
+        return
+    weights = {each.task: each.weight for each in neighbours}
+    first = best_sources(sources, space, weights, priors) if len(sources) else []
+    enqueue(study, space, first)
+    told = {
+        "neighbours": [[each.task, each.distance, each.weight] for each in neighbours],
+        "priors": len(first),
+        "settings": dict(settings),
+    }
+    patiently(lambda: study.set_user_attr(START, told))
+
+
+def result(study: optuna.Study) -> Search:
+    """What a study found so far.
+
+    Raises:
+        ValueError: metanas did not make it.
+    """
+    attributes = patiently(lambda: study.user_attrs)
+    trials = tuple(patiently(lambda: ran(study)))
+    plan = Plan.of(study)
+    if plan is None:
+        raise ValueError(f"study {study.study_name!r} was not made by metanas")
+    scored = [each for each in trials if each.score is not None]
+    best = max(scored, key=lambda each: each.score or 0.0, default=None)
+    start = attributes.get(START, {"neighbours": [], "priors": 0, "settings": {}})
+    return Search(
+        study=study.study_name,
+        plan=plan,
+        best=best,
+        front=_front(scored, plan) if len(plan.objectives) > 1 else (best,) if best else (),
+        trials=trials,
+        neighbours=tuple(Neighbour(*each) for each in start["neighbours"]),
+        priors=int(start["priors"]),
+        settings=start["settings"],
+    )
+
+
+def _front(trials: Sequence[Ran], plan: Plan) -> tuple[Ran, ...]:
+    signs = [-1.0 if name.startswith("-") else 1.0 for name in plan.objectives]
+    points = [
+        tuple(sign * value for sign, value in zip(signs, each.objectives, strict=True))
+        for each in trials
+    ]
+    return tuple(
+        each
+        for each, point in zip(trials, points, strict=True)
+        if not any(_beats(other, point) for other in points)
+    )
+
+
+def _beats(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    """At least as good in all objectives, and better in one."""
+    return one != other and all(a >= b for a, b in zip(one, other, strict=True))
+
+
+class SearchLog:
+    """A search in MLflow: one run for it, and under that a run a trial.
+
+    What MLflow holds is read from MLflow, so that nothing is logged twice, whichever
+    process logged and whenever it was killed.
+
+    Args:
+        store: has the trials.
+        sink: says where.
+    """
+
+    def __init__(self, study: optuna.Study, store: MetadataStore, sink: MlflowSink) -> None:
+        self._study = study
+        self._store = store
+        self._sink = sink
+        self._parent: MlflowSink | None = None
+        self._known: set[Any] = set()
+
+    @property
+    def run(self) -> str | None:
+        """Id of the search's run, None where there is none yet."""
+        return None if self._parent is None else self._parent.parent
+
+    def push(self) -> int:
+        """Logs the study's trials that MLflow lacks; says how many.
+
+        Raises:
+            TrackingError: MLflow cannot be reached or refuses.
+        """
+        if self._parent is None:
+            self._parent = self._opened()
+            self._known = self._sink.logged(source_of(self._study.study_name))
+        tags = self._tags()
+        missing = [
+            each
+            for each in self._trials()
+            if each.identity not in self._known and each.identity[1:3] in tags
+        ]
+        for each in missing:
+            self._parent.log(each, tags=tags[each.identity[1:3]])
+            self._known.add(each.identity)
+        return len(missing)
+
+    def finish(self) -> int:
+        """The same, and closes the search's run."""
+        pushed = self.push()
+        if self._parent is not None:
+            self._parent.finish()
+        return pushed
+
+    def _opened(self) -> MlflowSink:
+        attributes = patiently(lambda: self._study.user_attrs)
+        uri, run = attributes.get(PARENT, (None, None))
+        if uri == self._sink.uri:
+            with suppress(TrackingError):  # the run may have been deleted
+                return self._sink.under(run)
+        settings = attributes.get(START, {}).get("settings", {})
+        made = self._sink.start(self._study.study_name, settings)
+        patiently(lambda: self._study.set_user_attr(PARENT, [self._sink.uri, made.parent]))
+        return made
+
+    def _trials(self) -> list[Trial]:
+        plan = Plan.of(self._study)
+        tasks = None if plan is None else [plan.task]
+        batch = patiently(lambda: self._store.batch(tasks=tasks))
+        return list(batch.where(source=source_of(self._study.study_name)))
+
+    def _tags(self) -> dict[tuple[Architecture, int], dict[str, str]]:
+        """What the study knows of each trial that ended."""
+        return {
+            (each.architecture, each.seed): {
+                "metanas.study": self._study.study_name,
+                "metanas.number": str(each.number),
+                **({"metanas.reason": each.reason} if each.reason else {}),
+            }
+            for each in patiently(lambda: ran(self._study))
+        }

@@ -1,0 +1,308 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pyarrow.parquet as pq
+import pytest
+
+from metadata_store.batch import Trials
+from metadata_store.records import LearningCurve, Trial, TrialState
+from metadata_store.store import open_store
+from metanas.importers.mlflow_client import connected
+from tests.contracts.command_line import CommandLine, command_line
+from tests.contracts.mlflow_database import copy_to
+from tests.contracts.searches import source_trials_of
+
+DATA = "synthetic:gratings#n=120&ways=3&size=8&seed=9"
+TRAIN = ["--epochs", "2", "--width", "4", "--device", "cpu", "--seed", "1"]
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("METANAS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", copy_to(tmp_path))
+
+
+@pytest.fixture
+def metanas(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> CommandLine:
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    with open_store(url) as store:
+        store.add_trials(source_trials_of(["one", "two"]))
+    return command_line(url, capsys)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """Of another task, which knows only some architectures."""
+    trials = source_trials_of(["target"], count=12, seed=5)
+    file = tmp_path / "trials.parquet"
+    pq.write_table(Trials.of(trials).table, file)
+    return file
+
+
+def searched(metanas: CommandLine, table: Path, *more: str) -> dict[str, object]:
+    shown: dict[str, object] = metanas.ok(
+        "search", "target", "--oracle", str(table), "--no-mlflow", *more
+    )
+    return shown
+
+
+@pytest.mark.parametrize(
+    "sampler", ["xfernas", "random", "evolution", "portfolio", "tpe", "nsga2", "gp"]
+)
+def test_an_oracle_answers_instead_of_training(
+    metanas: CommandLine, table: Path, sampler: str
+) -> None:
+    found = metanas.ok(
+        "search", "target", "--oracle", str(table), "--no-mlflow", "--budget", "5",
+        "--sampler", sampler,
+    )  # fmt: skip
+    assert set(found) >= {"study", "best", "trials", "epochs_used", "mlflow_run"}
+    assert [each["state"] for each in found["trials"]] == ["completed"] * 5
+    known = {json.dumps(dict(each.architecture.choices)): each.score for each in _trials(table)}
+    for each in found["trials"]:
+        assert set(each) >= {"number", "architecture", "score", "state", "epochs", "seconds"}
+        assert known[json.dumps(each["architecture"])] == pytest.approx(each["score"])
+    assert found["best"]["score"] == max(each["score"] for each in found["trials"])
+    assert found["epochs_used"] == 10
+    with open_store(metanas.url) as store:
+        kept = list(store.trials(task="target"))
+    assert {each.source for each in kept} == {"search:target-1"}
+    assert len(kept) == 5
+
+
+def _trials(table: Path) -> list[Trial]:
+    return list(Trials(pq.read_table(table)))
+
+
+def test_the_same_study_is_resumed_and_counts_what_it_had(
+    metanas: CommandLine, table: Path
+) -> None:
+    first = searched(metanas, table, "--budget", "3", "--study", "s", "--sampler", "tpe")
+    again = searched(metanas, table, "--budget", "3", "--study", "s", "--sampler", "tpe")
+    assert again == first
+    more = searched(metanas, table, "--budget", "5", "--study", "s", "--sampler", "random")
+    assert len(more["trials"]) == 5  # type: ignore[arg-type]
+    assert more["trials"][:3] == first["trials"]  # type: ignore[index]
+
+
+def test_a_study_without_a_name_gets_a_free_one(metanas: CommandLine, table: Path) -> None:
+    names = [searched(metanas, table, "--budget", "1", "--sampler", "tpe")["study"] for _ in "ab"]
+    assert names == ["target-1", "target-2"]
+
+
+def test_all_architectures_of_a_small_table_are_found(metanas: CommandLine, table: Path) -> None:
+    found = metanas.ok(
+        "search", "target", "--oracle", str(table), "--no-mlflow", "--budget", "12",
+        "--sampler", "random",
+    )  # fmt: skip
+    assert len({json.dumps(each["architecture"]) for each in found["trials"]}) == 12
+
+
+def test_samplers_that_know_nothing_of_other_tasks_start_with_priors(
+    metanas: CommandLine, table: Path
+) -> None:
+    scores = []
+    for priors in ("0", "3"):
+        found = metanas.ok(
+            "search", "target", "--oracle", str(table), "--no-mlflow", "--budget", "3",
+            "--sampler", "tpe", "--priors", priors,
+        )  # fmt: skip
+        scores.append(np.mean([each["score"] for each in found["trials"]]))
+    assert scores[1] > scores[0]
+
+
+@pytest.mark.parametrize(
+    "pruner", ["lcranknet", "none", "median", "percentile", "hyperband", "sha", "wilcoxon"]
+)
+def test_pruners_go_with_strategies(metanas: CommandLine, table: Path, pruner: str) -> None:
+    found = metanas.ok(
+        "search", "target", "--oracle", str(table), "--no-mlflow", "--budget", "12",
+        "--sampler", "evolution", "--pruner", pruner,
+    )  # fmt: skip
+    states = {each["state"] for each in found["trials"]}
+    assert len(found["trials"]) == 12
+    assert states == {"completed"} if pruner == "none" else states <= {"completed", "stopped"}
+    for each in found["trials"]:
+        assert bool(each["reason"]) == (each["state"] == "stopped")
+        assert (each["score"] is None) == (each["state"] == "stopped")
+
+
+def test_a_resumed_search_does_not_draw_the_same_again(metanas: CommandLine, table: Path) -> None:
+    for budget in ("4", "8"):
+        found = metanas.ok(
+            "search", "target", "--oracle", str(table), "--no-mlflow", "--budget", budget,
+            "--sampler", "tpe", "--priors", "0", "--study", "s",
+        )  # fmt: skip
+    drawn = [json.dumps(each["architecture"]) for each in found["trials"]]
+    assert drawn[:4] != drawn[4:]
+
+
+WRONG = {
+    "unknown sampler 'tpo'; did you mean 'tpe'?": ["--sampler", "tpo"],
+    "unknown pruner 'medan'; did you mean 'median'?": ["--pruner", "medan"],
+    "wanted a number of at least 1, got 0": ["--budget", "0"],
+    "objective needs score": ["--objective", "params"],
+    "objective needs score, and": ["--objective", "score,score"],
+    "searches for one objective": ["--objective", "score,-params", "--sampler", "evolution"],
+    "compares one objective": [
+        *("--objective", "score,-params", "--sampler", "tpe", "--pruner", "median"),
+    ],
+    "got /nowhere/x.parquet": ["--oracle", "/nowhere/x.parquet"],
+    "a study's name is made of": ["--study", "a b"],
+    "no trials in space 'nasbench201'": ["--space", "nasbench201"],
+    "nothing to export": ["--export", "x.onnx"],
+    "unknown executor": ["--executor", "slurm"],
+    "has no address": ["--workers", "2", "--address", "auto"],
+    "no task 'thre'": ["--exclude", "thre"],
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_what_is_wrong_is_told_in_one_line_and_the_store_stays_as_it_was(
+    metanas: CommandLine, table: Path, what: str
+) -> None:
+    before = metanas.ok("store", "info")
+    arguments = ["search", "target", "--budget", "2", "--no-mlflow", *WRONG[what]]
+    if "--oracle" not in arguments:
+        arguments += ["--oracle", str(table)]
+    assert what in metanas.wrong(*arguments)
+    assert metanas.ok("store", "info") == before
+
+
+def test_a_study_of_something_else_is_not_resumed(
+    metanas: CommandLine, table: Path, tmp_path: Path
+) -> None:
+    searched(metanas, table, "--budget", "1", "--study", "s", "--sampler", "tpe")
+    other = tmp_path / "other.parquet"
+    pq.write_table(Trials.of(source_trials_of(["other", "target"])).table, other)
+    wrong = ["--budget", "2", "--study", "s", "--sampler", "tpe", "--oracle", str(other)]
+    assert "has task target" in metanas.wrong("search", "other", *wrong)
+    assert "has recipe" in metanas.wrong("search", "target", *wrong)
+    assert "has objectives score" in metanas.wrong(
+        "search", "target", *wrong[:-1], str(table), "--objective", "score,-params"
+    )
+
+
+def test_a_task_that_is_unknown_or_has_no_data_cannot_be_trained_on(metanas: CommandLine) -> None:
+    assert "no task 'thre'" in metanas.wrong("search", "thre", "--budget", "1")
+    assert "no data to train on" in metanas.wrong("search", "one", "--budget", "1")
+    assert "need a budget" in metanas.wrong("search", "one")
+
+
+def test_a_table_without_the_task_is_wrong(metanas: CommandLine, table: Path) -> None:
+    told = metanas.wrong("search", "one", "--budget", "1", "--oracle", str(table))
+    assert "no trials of task 'one'" in told
+
+
+@pytest.mark.slow
+def test_a_search_trains_prunes_logs_exports_and_reports(
+    metanas: CommandLine, tmp_path: Path
+) -> None:
+    metanas.ok("task", "add", "g", DATA)
+    file, report = tmp_path / "best.onnx", tmp_path / "report.html"
+    found = metanas.ok(
+        "search", "g", "--budget", "4", "--sampler", "random", "--pruner", "sha", *TRAIN,
+        "--study", "s", "--export", str(file),
+    )  # fmt: skip
+    assert len(found["trials"]) == 4
+    with open_store(metanas.url) as store:
+        trials = list(store.trials(task="g"))
+    assert len(trials) == 4
+    assert all(each.extras["params"] > 0 for each in trials)
+    session = onnxruntime.InferenceSession(file)
+    images = np.zeros((2, 1, 8, 8), np.float32)
+    assert session.run(None, {session.get_inputs()[0].name: images})[0].shape == (2, 3)
+    metanas.ok("report", "s", "--out", str(report))
+    text = report.read_text("utf-8")
+    assert text.count("<svg") >= 3
+    assert "Progress" in text
+    assert "a cold start" in text
+    two = metanas.ok(
+        "search", "g", "--budget", "2", "--sampler", "tpe", "--objective", "score,-latency_s",
+        "--no-mlflow", *TRAIN,
+    )  # fmt: skip
+    assert all(0 < each["objectives"]["-latency_s"] < 10 for each in two["front"])
+    # One run for the search, and one each for its trials under it.
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    with connected(uri, raising=AssertionError) as client:
+        (experiment,) = [e for e in client.search_experiments() if e.name == "metanas"]
+        runs = list(client.search_runs([experiment.experiment_id]))
+    parent = next(each for each in runs if each.info.run_id == found["mlflow_run"])
+    children = [each for each in runs if each is not parent]
+    assert parent.info.status == "FINISHED"
+    assert parent.data.params["sampler"] == "random"
+    assert {each.data.tags["mlflow.parentRunId"] for each in children} == {parent.info.run_id}
+    assert sorted(each.data.tags["metanas.number"] for each in children) == ["0", "1", "2", "3"]
+    # Back from MLflow on another machine, nothing is lost.
+    elsewhere = f"sqlite:///{tmp_path / 'elsewhere.db'}"
+    open_store(elsewhere).close()
+    back_there = ["--store", elsewhere, "store", "import", "--format", "mlflow", uri]
+    assert metanas.ok(*back_there)["added"] == 4
+    with open_store(elsewhere) as store:
+        back = list(store.trials(task="g"))
+    assert sorted(back, key=lambda each: each.architecture.key) == sorted(
+        trials, key=lambda each: each.architecture.key
+    )
+    # What is logged is not logged again.
+    assert metanas.ok("store", "push-mlflow") == {"pushed": {"g-1": 2, "s": 0}}
+
+
+def test_without_mlflow_a_search_goes_on_and_its_trials_are_logged_later(
+    metanas: CommandLine,
+    table: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    away = f"sqlite:///{tmp_path / 'nowhere' / 'file' / 'mlflow.db'}"
+    (tmp_path / "nowhere").touch()
+    found = metanas.ok(
+        "search", "target", "--oracle", str(table), "--budget", "4", "--sampler", "random",
+        "--mlflow", away, "--study", "s",
+    )  # fmt: skip
+    assert len(found["trials"]) == 4
+    assert found["mlflow_run"] is None
+    assert [each.message for each in caplog.records if "goes on without MLflow" in each.message]
+    assert len(caplog.records) == 1
+    assert metanas.ok("store", "push-mlflow", "--study", "s") == {"pushed": {"s": 4}}
+    assert metanas.ok("store", "push-mlflow", "--study", "s") == {"pushed": {"s": 0}}
+    assert "no study 't'" in metanas.wrong("store", "push-mlflow", "--study", "t")
+
+
+def test_two_objectives_give_a_front(metanas: CommandLine, tmp_path: Path) -> None:
+    trials = [
+        Trial(
+            "target", each.architecture, each.curve, each.state, each.seed, each.source,
+            extras={"params": float(number)},
+        )
+        for number, each in enumerate(source_trials_of(["target"]))
+    ]  # fmt: skip
+    file = tmp_path / "two.parquet"
+    pq.write_table(Trials.of(trials).table, file)
+    found = metanas.ok(
+        "search", "target", "--oracle", str(file), "--no-mlflow", "--budget", "8",
+        "--sampler", "nsga2", "--objective", "score,-params",
+    )  # fmt: skip
+    points = [tuple(each["objectives"].values()) for each in found["front"]]
+    assert points
+    for score, params in points:
+        assert not any(s >= score and p <= params and (s, p) != (score, params) for s, p in points)
+    assert max(score for score, _ in points) == pytest.approx(found["best"]["score"])
+
+
+def test_nothing_found_is_a_failure_that_says_why(metanas: CommandLine, tmp_path: Path) -> None:
+    trials = [
+        Trial("target", each.architecture, LearningCurve("m", (1,), (float("nan"),)),
+              TrialState.FAILED, 0, "t")
+        for each in source_trials_of(["target"])
+    ]  # fmt: skip
+    file = tmp_path / "bad.parquet"
+    pq.write_table(Trials.of(trials).table, file)
+    status, out, err = metanas.run(
+        "search", "target", "--oracle", str(file), "--no-mlflow", "--budget", "2",
+        "--sampler", "random", "--json",
+    )  # fmt: skip
+    assert (status, out) == (1, "")
+    assert "no trial ended with a score: diverged in epoch 1" in err

@@ -1,0 +1,239 @@
+import math
+import pickle
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pytest
+
+from metadata_store.batch import Trials
+from metadata_store.memory import MemoryStore
+from metadata_store.records import Trial
+from metanas.rankers.lcranknet import LCRankNet
+from metanas.search.pruner import EXPLANATION, LCRankPruner, explanation
+from tests.contracts.ranker import EPOCHS, SPACE, choices, run, source_trials
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+Quick = partial(LCRankPruner, make=partial(LCRankNet, folds=2, searches=2, steps=60))
+
+
+def store_of(trials: list[Trial]) -> MemoryStore:
+    store = MemoryStore()
+    store.add_trials(trials)
+    return store
+
+
+def search(
+    pruner: optuna.pruners.BasePruner,
+    count: int,
+    *,
+    sign: float = 1.0,
+    shift: float = 0.0,
+    first_step: int = 1,
+    storage: optuna.storages.BaseStorage | str | None = None,
+    name: str = "made",
+    seed: int = 21,
+) -> optuna.Study:
+    """A random search; `sign` -1 minimises the negated metric."""
+    study = optuna.create_study(
+        study_name=name,
+        storage=storage,
+        load_if_exists=True,
+        direction="maximize" if sign > 0 else "minimize",
+        pruner=pruner,
+        sampler=optuna.samplers.RandomSampler(seed=seed),
+    )
+    for rate, units in choices(count, seed):
+        study.enqueue_trial({"rate": rate, "units": units})
+
+    def objective(trial: optuna.Trial) -> float:
+        rate = trial.suggest_float("rate", 1e-4, 1.0, log=True)
+        units = trial.suggest_int("units", 1, 4)
+        values = run("new", rate, units, scale=0.9).curve.values
+        for step, value in enumerate(values, first_step):
+            trial.report(sign * value + shift, step)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+        return sign * values[-1] + shift
+
+    study.optimize(objective, n_trials=count)
+    return study
+
+
+def epochs(study: optuna.Study) -> int:
+    return sum(len(trial.intermediate_values) for trial in study.trials)
+
+
+def truth(study: optuna.Study) -> list[float]:
+    return [
+        run("new", t.params["rate"], t.params["units"], scale=0.9).curve.values[-1]
+        for t in study.trials
+    ]
+
+
+@pytest.fixture(scope="module")
+def pruner() -> LCRankPruner:
+    return Quick(store_of(source_trials()), "new")
+
+
+def test_saves_epochs_and_finds_almost_the_best(pruner: LCRankPruner) -> None:
+    study = search(pruner, 40)
+    assert epochs(study) < 0.75 * 40 * EPOCHS
+    assert study.best_value > max(truth(study)) - 0.1
+
+
+def test_a_loss_that_is_minimised_is_pruned_the_same(pruner: LCRankPruner) -> None:
+    losses = [
+        Trial(
+            t.task,
+            t.architecture,
+            type(t.curve)("negative_loss", t.curve.epochs, t.curve.values),
+            t.state,
+            0,
+            "made up",
+        )
+        for t in source_trials()
+    ]
+    up = search(pruner, 20, name="up")
+    down = search(Quick(store_of(losses), "new"), 20, sign=-1.0, name="down")
+    assert [t.state for t in up.trials] == [t.state for t in down.trials]
+    assert up.best_value == pytest.approx(-down.best_value)
+
+
+def test_steps_may_count_from_zero(pruner: LCRankPruner) -> None:
+    one = search(pruner, 20, name="one")
+    zero = search(pruner, 20, first_step=0, name="zero")
+    assert [len(t.intermediate_values) for t in one.trials] == [
+        len(t.intermediate_values) for t in zero.trials
+    ]
+
+
+def test_an_empty_store_prunes_nothing_before_runs_have_finished() -> None:
+    study = search(Quick(MemoryStore(), "new", startup=6), 30)
+    states = [trial.state for trial in study.trials]
+    assert states[:6] == [optuna.trial.TrialState.COMPLETE] * 6
+    assert study.best_value > max(truth(study)) - 0.15
+
+
+def test_an_empty_store_prunes_once_the_study_itself_tells() -> None:
+    study = search(LCRankPruner(MemoryStore(), "new"), 60)
+    assert optuna.trial.TrialState.PRUNED in {trial.state for trial in study.trials}
+
+
+def test_values_that_cannot_be_of_the_sources_metric_are_judged_alone() -> None:
+    """Per cent where the sources have fractions."""
+    pruner = Quick(store_of(source_trials()), "new", startup=6)
+    study = search(pruner, 10, shift=500.0)
+    assert all(t.state == optuna.trial.TrialState.COMPLETE for t in study.trials[:6])
+
+
+def test_a_stopped_trial_says_why(pruner: LCRankPruner) -> None:
+    study = search(pruner, 30)
+    stopped = [t for t in study.trials if t.state == optuna.trial.TrialState.PRUNED]
+    assert stopped
+    for trial in stopped:
+        why = trial.user_attrs[EXPLANATION]
+        assert 0.0 <= why["probability"] <= why["delta"] < 1.0
+        assert why["epochs"] == len(trial.intermediate_values)
+        finished = [
+            t.value
+            for t in study.trials[: trial.number]
+            if t.state == optuna.trial.TrialState.COMPLETE and t.value is not None
+        ]
+        assert why["best"] == pytest.approx(max(finished), rel=0.05)
+        assert explanation(trial).startswith("chance")
+    kept = next(t for t in study.trials if t.state == optuna.trial.TrialState.COMPLETE)
+    assert explanation(kept) == ""
+
+
+def test_another_worker_decides_the_same(tmp_path: Path, pruner: LCRankPruner) -> None:
+    storage = f"sqlite:///{tmp_path / 'studies.db'}"
+    search(pruner, 20, storage=storage, name="shared")
+    fresh = pickle.loads(pickle.dumps(pruner))
+    again = optuna.load_study(study_name="shared", storage=storage, pruner=fresh)
+    trial = again.ask(
+        {
+            "rate": optuna.distributions.FloatDistribution(1e-4, 1.0, log=True),
+            "units": optuna.distributions.IntDistribution(1, 4),
+        }
+    )
+    trial.report(0.2, 1)
+    trial.report(0.21, 2)
+    frozen = again.get_trials(deepcopy=False)[trial.number]
+    assert fresh.prune(again, frozen) == pruner.prune(again, frozen)
+
+
+def test_runs_in_parallel_are_followed_side_by_side(pruner: LCRankPruner) -> None:
+    study = optuna.create_study(direction="maximize", pruner=pruner)
+    picked = choices(6, 33)
+    trials = []
+    for rate, units in picked:
+        study.enqueue_trial({"rate": rate, "units": units})
+        trial = study.ask()
+        trial.suggest_float("rate", 1e-4, 1.0, log=True)
+        trial.suggest_int("units", 1, 4)
+        trials.append(trial)
+    open_ = set(range(6))
+    for step in range(1, EPOCHS + 1):
+        for index in sorted(open_):
+            trials[index].report(run("new", *picked[index]).curve.values[step - 1], step)
+            if trials[index].should_prune():
+                study.tell(trials[index], state=optuna.trial.TrialState.PRUNED)
+                open_.discard(index)
+    assert open_  # nothing had finished, so nothing could be beaten
+    assert open_ == set(range(6))
+
+
+def test_diverged_values_are_taken(pruner: LCRankPruner) -> None:
+    study = search(pruner, 12)
+    trial = study.ask(
+        {
+            "rate": optuna.distributions.FloatDistribution(1e-4, 1.0, log=True),
+            "units": optuna.distributions.IntDistribution(1, 4),
+        }
+    )
+    trial.report(0.1, 1)
+    for step in range(2, 7):
+        trial.report(math.nan, step)
+    assert trial.should_prune()
+
+
+def test_trials_in_memory_will_do_for_a_store() -> None:
+    pruner = Quick(Trials.of(source_trials()), "new", SPACE)
+    assert epochs(search(pruner, 25)) < 25 * EPOCHS
+
+
+def test_the_tasks_own_trials_are_not_learned_from() -> None:
+    leaky = [run("new", *choice, scale=0.9) for choice in choices(25, 21)]
+    one = search(Quick(store_of(source_trials()), "new"), 15, name="one")
+    two = search(Quick(store_of([*source_trials(), *leaky]), "new"), 15, name="two")
+    assert [t.state for t in one.trials] == [t.state for t in two.trials]
+
+
+def test_a_decision_with_many_runs_in_the_study_is_quick(pruner: LCRankPruner) -> None:
+    study = search(pruner, 200)
+    space = {
+        "rate": optuna.distributions.FloatDistribution(1e-4, 1.0, log=True),
+        "units": optuna.distributions.IntDistribution(1, 4),
+    }
+    spent = []
+    for rate, units in choices(5, 40):
+        study.enqueue_trial({"rate": rate, "units": units})
+        trial = study.ask(space)
+        for step, value in enumerate(run("new", rate, units).curve.values[:3], 1):
+            trial.report(value, step)
+            started = time.perf_counter()
+            trial.should_prune()
+            spent.append(time.perf_counter() - started)
+    assert np.median(spent) < 0.05
+
+
+@pytest.mark.parametrize(
+    "options", [{"risk": 1.0}, {"delta": 1.5}, {"epochs": 0}, {"outcome": "mean"}, {"startup": 1}]
+)
+def test_senseless_options_are_refused(options: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="got"):
+        Quick(MemoryStore(), "new", **options)  # type: ignore[arg-type]

@@ -1,0 +1,99 @@
+import time
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.exceptions import StorageInternalError
+
+from metadata_store.errors import StoreError, UnknownTask
+from metadata_store.store import open_store
+from metanas.search import storage
+from metanas.search.storage import open_storage, patiently
+
+
+@pytest.fixture(autouse=True)
+def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "FIRST_PAUSE", 0.001)
+
+
+def test_a_call_is_repeated_until_the_database_answers() -> None:
+    errors = [StorageInternalError("gone"), StoreError("gone")]
+
+    def call() -> str:
+        if errors:
+            raise errors.pop()
+        return "there"
+
+    assert patiently(call) == "there"
+
+
+def test_patience_ends_in_one_line_that_says_what_the_database_said() -> None:
+    def call() -> None:
+        try:
+            raise OSError("connection refused\nDETAIL: long")
+        except OSError as error:
+            raise StorageInternalError("a long text of Optuna's") from error
+
+    begin = time.monotonic()
+    with pytest.raises(StoreError, match=r"^the database of the search: connection refused$"):
+        patiently(call, patience=0.05)
+    assert time.monotonic() - begin < 5
+
+
+@pytest.mark.parametrize("error", [UnknownTask("no task"), ValueError("wrong"), KeyError("x")])
+def test_definite_answers_are_not_asked_for_again(error: Exception) -> None:
+    calls = 0
+
+    def call() -> None:
+        nonlocal calls
+        calls += 1
+        raise error
+
+    with pytest.raises(type(error)):
+        patiently(call)
+    assert calls == 1
+
+
+def test_the_studies_of_a_store_are_in_a_file_beside_it(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'my.store.db'}"
+    open_store(url).close()
+    with open_storage(url) as made:
+        optuna.create_study(study_name="one", storage=made)
+    assert (tmp_path / "my.store.studies.db").is_file()
+    with open_storage(url) as again:
+        assert optuna.get_all_study_names(again) == ["one"]
+    open_store(url).close()
+
+
+def test_reading_makes_no_file(tmp_path: Path) -> None:
+    with open_storage(f"sqlite:///{tmp_path / 'store.db'}", make=False) as none:
+        assert optuna.get_all_study_names(none) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_in_memory_has_its_studies_there() -> None:
+    with open_storage("memory://") as made:
+        assert isinstance(made, optuna.storages.InMemoryStorage)
+
+
+def test_a_database_that_cannot_be_opened_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "LONGEST_PAUSE", 0.05)
+    (tmp_path / "store.studies.db").write_text("no database, but a long text " * 100)
+    with (
+        pytest.raises(StoreError, match="not a database"),
+        open_storage(f"sqlite:///{tmp_path / 'store.db'}"),
+    ):
+        pass
+
+
+def test_transactions_on_one_file_queue(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    with open_storage(url) as one, open_storage(url) as other:
+        study = optuna.create_study(study_name="one", storage=one)
+        for number in range(20):
+            study.enqueue_trial({"x": number})
+        twin = optuna.load_study(study_name="one", storage=other)
+        popped = [each.ask().number for _ in range(10) for each in (study, twin)]
+    assert sorted(popped) == list(range(20))
