@@ -170,8 +170,25 @@ class Strategy(Protocol):
     """Proposes what to try next."""
 
     def propose(
-        self, trials: Sequence[Trial], task: Task, rng: np.random.Generator
-    ) -> Architecture: ...
+        self,
+        trials: Sequence[Trial],
+        task: Task,
+        rng: np.random.Generator,
+        *,
+        pending: Sequence[Architecture] = (),
+    ) -> Architecture:
+        """The architecture to train next.
+
+        Args:
+            trials: of `task` so far, in the order they ended; a stopped one's best
+                value is a lower bound of its score.
+            task: the one searched on.
+            pending: being trained now, by this worker or others.
+
+        Returns:
+            One neither tried nor pending, as long as the space has such.
+        """
+        ...
 
 
 class Predictor(Protocol):

@@ -16,6 +16,8 @@ from metanas.predictors.random_forest import RandomForest
 from metanas.predictors.ridge import Ridge
 from metanas.predictors.tapas import Tapas
 from metanas.predictors.tapas_paper import TapasPaper
+from metanas.predictors.xfernas import XferNAS
+from metanas.predictors.xfernas_paper import XferNASPaper
 from metanas.protocols import Predictor
 
 PREDICTORS: dict[str, Callable[..., Predictor]] = {
@@ -26,6 +28,8 @@ PREDICTORS: dict[str, Callable[..., Predictor]] = {
     "random_forest": RandomForest,
     "gradient_boosting": GradientBoosting,
     "ridge": Ridge,
+    "xfernas": XferNAS,
+    "xfernas_paper": XferNASPaper,
     "params": Params,
     "random": RandomScores,
 }

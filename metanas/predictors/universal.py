@@ -1,0 +1,178 @@
+"""What the trials of other tasks teach about a new one, before it has trials of its own.
+
+The universal predictor g_u of XferNAS and, beside it, what a residual on top of it needs:
+where architectures lie (twice: by their descriptors as they are, and stretched by their
+relevance on the sources) and what residuals were like when each source in turn was
+predicted from the others. Where sources disagree, that says beforehand how little to
+believe them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.special import logsumexp
+
+from metadata_store.records import Architecture, Task, Trial
+from metanas.predictors.censored import posterior_given, without_outliers
+from metanas.predictors.own_trials import OwnTrials
+from metanas.predictors.placed import Placed, Standard, typical_distance
+from metanas.predictors.ranking_ensemble import RankingEnsemble
+from metanas.predictors.relevance import MOST_ARCHITECTURES, MOST_TASKS, learn_relevance
+from metanas.predictors.residual import (
+    Floats,
+    Hypotheses,
+    Posterior,
+    Seen,
+    kernels,
+    log_evidence,
+)
+from metanas.predictors.source_scores import SourceScores
+from metanas.predictors.trust import trust
+from metanas.protocols import SearchSpace
+
+CHUNK = 16_384
+
+FOREIGN = 32.0
+"""Where the target's scores spread so many times more or less than the sources', their
+unit is not believed."""
+
+LESSON = 20.0
+"""What the sources taught about residuals counts as so many trials of the target."""
+
+
+class Universal:
+    """Learned from source trials once; see the module.
+
+    Args:
+        sources: trials of other tasks than those predicted for; a few seconds for thousands.
+        tasks: records by name.
+        members, steps: of the ensemble, as in `metanas.predictors.tapas.Tapas`.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Trial],
+        tasks: Mapping[str, Task],
+        space: SearchSpace,
+        *,
+        members: int,
+        steps: int,
+        seed: int,
+    ) -> None:
+        known = SourceScores.of(sources, space)
+        self.tasks = known.tasks
+        self._records = dict(tasks)
+        self._space = space
+        described = space.describe_all(known.architectures)
+        self._standard = Standard(described)
+        inputs = self._standard(described)
+        self._ensemble = RankingEnsemble(members=members, steps=steps, seed=seed).fit(
+            torch.from_numpy(inputs), torch.from_numpy(known.normal.astype(np.float32))
+        )
+        raw = self._ensemble(torch.from_numpy(inputs))  # (members, n, T)
+        self._level = raw.mean(dim=1, keepdim=True)
+        self._scale = raw.std(dim=1, keepdim=True, correction=0).clamp(min=1e-6)
+        rng = np.random.default_rng(seed)
+        self._relevance = learn_relevance(inputs.astype(np.float64), known.normal, rng=rng)
+        self._typical: tuple[float, ...] = (1.0, 1.0)
+        placed = self.place(known.architectures)
+        some = placed.take(rng.permutation(len(inputs))[:MOST_ARCHITECTURES])
+        self._typical = tuple(typical_distance(points) for points in some.points)
+        units = np.array([unit_of(row[np.isfinite(row)]) for row in known.scores])
+        self.unit = float(np.median(units[units > 0])) if (units > 0).any() else 1.0
+        taught = _Taught(self.place(known.architectures), known.scores, units)
+        self.log_prior = self._lesson(taught)
+        """Of the kernels and the hypotheses of `Hypotheses.grid`; shape (kernels, G)."""
+
+    def place(self, architectures: Sequence[Architecture]) -> Placed:
+        """Raises:
+        ValueError: an architecture of another space.
+        """
+        inputs = self._standard(self._space.describe_all(architectures))
+        heads = np.empty((len(inputs), len(self.tasks)), np.float32)
+        spread = np.empty_like(heads)
+        for start in range(0, len(inputs), CHUNK):
+            raw = self._ensemble(torch.from_numpy(inputs[start : start + CHUNK]))
+            each = ((raw - self._level) / self._scale).numpy()
+            heads[start : start + CHUNK] = each.mean(axis=0)
+            spread[start : start + CHUNK] = each.std(axis=0)
+        stretched = inputs * self._relevance.astype(np.float32)
+        points = tuple(
+            each / np.float32(typical)
+            for each, typical in zip((inputs, stretched), self._typical, strict=True)
+        )
+        return Placed(heads, points, spread)
+
+    def weights(self, task: Task) -> Floats:
+        """The trust in each source before the task has trials, shape (T,)."""
+        return trust(task, self._records, self.tasks, 0)
+
+    def expected(self, placed: Placed, task: Task) -> tuple[Floats, Floats]:
+        """g_u in standard deviations, and the members' and sources' disagreement; (N,) each."""
+        weights = self.weights(task)
+        mean = placed.heads @ weights
+        apart = (placed.heads - mean[:, None]) ** 2 + placed.spread**2
+        return mean.astype(np.float64), np.sqrt(apart @ weights).astype(np.float64)
+
+    def posterior(self, seen: Placed, own: OwnTrials, task: Task) -> Posterior:
+        """What the task's own trials, at least one, make of g_u.
+
+        Args:
+            seen: the architectures of ``own.measured``.
+        """
+        spread = unit_of(own.scores)
+        foreign = spread > FOREIGN * self.unit or 0.0 < spread < self.unit / FOREIGN
+        hypotheses = Hypotheses.grid(spread if foreign else self.unit, transfer=True)
+        return posterior_given(hypotheses, self.log_prior, own, seen, self.weights(task))
+
+    def _lesson(self, taught: _Taught) -> Floats:
+        """What each source, predicted from the others, says of the hypotheses."""
+        hypotheses = Hypotheses.grid(1.0, transfer=True)
+        total = np.zeros((len(kernels(len(self._typical))), len(hypotheses)))
+        counts = np.isfinite(taught.scores).sum(axis=1)
+        rows = [t for t in np.argsort(-counts, kind="stable") if taught.units[t] > 0][:MOST_TASKS]
+        if len(self.tasks) > 1:
+            for row in rows:
+                seen = self._pseudo_target(taught, row)
+                total += log_evidence(hypotheses, seen) * (LESSON / len(seen.scores)) / len(rows)
+        total -= logsumexp(total)
+        return total + hypotheses.log_prior(1.0)
+
+    def _pseudo_target(self, taught: _Taught, row: int) -> Seen:
+        """One source as if it were the target: the half of its trials the others like best.
+
+        Only that half, for a search hardly sees the other.
+        """
+        others = [t for t in range(len(self.tasks)) if t != row]
+        record = self._records.get(self.tasks[row], Task.table(self.tasks[row]))
+        weights = trust(record, self._records, [self.tasks[t] for t in others], 0)
+        known = np.flatnonzero(np.isfinite(taught.scores[row]))[:MOST_ARCHITECTURES]
+        liked = taught.placed.heads[known][:, others] @ weights
+        best = known[np.argsort(-liked, kind="stable")[: max(1, len(known) // 2)]]
+        placed = taught.placed.take(best)
+        return Seen(
+            placed.heads[:, others].astype(np.float64),
+            tuple(each.astype(np.float64) for each in placed.apart(placed)),
+            without_outliers(taught.scores[row, best]) / taught.units[row],
+            weights,
+        )
+
+
+@dataclass(frozen=True)
+class _Taught:
+    """The source trials; scores are of shape (T, n), units one a task (0: they are all equal)."""
+
+    placed: Placed
+    scores: Floats
+    units: Floats
+
+
+def unit_of(scores: Floats) -> float:
+    """Standard deviation above the middle: failures far below do not count."""
+    if len(scores) < 2:
+        return 0.0
+    return float(np.quantile(scores, 0.9) - np.median(scores)) / 1.2816
