@@ -1,0 +1,143 @@
+"""Simulated searches: runs in a random order, each stopped when a policy says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metanas.rankers.curve_table import Floats
+from metanas.rankers.margin_net import Lessons
+from metanas.rankers.searches import Ints, Prior, Runs, Searches
+
+Policy = Callable[[Searches, Ints, Ints, Ints], NDArray[np.bool_]]
+"""Given the searches, and for some of them the run and its length: which runs to stop."""
+
+
+@dataclass(frozen=True)
+class Played:
+    """How searches went; shapes (searches, runs) in the order of each search.
+
+    Attributes:
+        lengths: positions trained of each run.
+        finished: whether it was trained to its end.
+    """
+
+    lengths: Ints
+    finished: NDArray[np.bool_]
+
+
+def play(
+    runs: Runs,
+    priors: Sequence[Prior],
+    task: Ints,
+    orders: Ints,
+    policy: Policy,
+    *,
+    most_steps: int | None = None,
+) -> Played:
+    """Plays searches side by side.
+
+    Args:
+        runs: of all tasks. priors: one a task.
+        task: of each search, (searches,).
+        orders: indices into `runs`, (searches, runs).
+        policy: asked after every point but a run's last, once a run has finished.
+        most_steps: points after which searches are broken off; those runs that were
+            not reached have length 0.
+    """
+    searches = Searches(runs, priors, task, orders.shape[1])
+    count, total = orders.shape
+    at = np.zeros(count, np.int64)
+    length = np.zeros(count, np.int64)
+    lengths = np.zeros(orders.shape, np.int64)
+    steps = 0
+    while (active := np.flatnonzero(at < total)).size and steps != most_steps:
+        steps += 1
+        run = orders[active, at[active]]
+        searches.observe(active, run, length[active])
+        length[active] += 1
+        over = length[active] == searches.positions
+        asked = ~over & (searches.finished[active] > 0)
+        if asked.any():
+            over[asked] = policy(searches, active[asked], run[asked], length[active[asked]])
+        ended = active[over]
+        searches.leave(ended, run[over], length[ended])
+        lengths[ended, at[ended]] = length[ended]
+        at[ended] += 1
+        length[ended] = 0
+    return Played(lengths, lengths == searches.positions)
+
+
+class Wandering:
+    """Stops at random and takes notes: the situations a network learns from.
+
+    Each search has its own haste. A run that will be the best so far is mostly spared,
+    as a good policy would.
+
+    Args:
+        share: of the situations that are noted.
+    """
+
+    def __init__(self, searches: int, group: Ints, rng: np.random.Generator, share: float) -> None:
+        self._hazard = np.exp(rng.uniform(np.log(0.06), np.log(0.6), searches))
+        self._group, self._rng, self._share = group, rng, share
+        self._notes: list[tuple[NDArray[Any], ...]] = []
+
+    def __call__(
+        self, searches: Searches, search: Ints, run: Ints, length: Ints
+    ) -> NDArray[np.bool_]:
+        noted = self._rng.random(len(search)) < self._share
+        if noted.any():
+            judged = searches.judge(search[noted], run[noted], length[noted])
+            final = searches.runs.final[run[noted]]
+            group = self._group[search[noted]]
+            self._notes.append(
+                (judged.numbers, judged.mean, judged.std, final, judged.rival, group)
+            )
+        stop = self._rng.random(len(search)) < self._hazard[search]
+        spared = searches.runs.final[run] > searches.best[search]
+        return stop & ~(spared & (self._rng.random(len(search)) < 0.97))
+
+    def lessons(self) -> Lessons:
+        """What was noted."""
+        return Lessons(*(np.concatenate(column) for column in zip(*self._notes, strict=True)))
+
+
+class Sparing:
+    """Stops below a threshold, but never the search's best run, whose lowest chance it notes."""
+
+    def __init__(
+        self,
+        chance: Callable[[Searches, Ints, Ints, Ints], Floats],
+        delta: float,
+        best: Ints,
+    ) -> None:
+        self._chance, self._delta, self._best = chance, delta, best
+        self.lowest = np.ones(len(best))
+
+    def __call__(
+        self, searches: Searches, search: Ints, run: Ints, length: Ints
+    ) -> NDArray[np.bool_]:
+        chance = self._chance(searches, search, run, length)
+        spared = run == self._best[search]
+        rows = search[spared]
+        self.lowest[rows] = np.minimum(self.lowest[rows], chance[spared])
+        return np.asarray((chance <= self._delta) & ~spared)
+
+
+class Below:
+    """Stops where the chance to beat the best is at most a threshold, one a search."""
+
+    def __init__(
+        self, chance: Callable[[Searches, Ints, Ints, Ints], Floats], delta: Floats
+    ) -> None:
+        self._chance, self._delta = chance, delta
+
+    def __call__(
+        self, searches: Searches, search: Ints, run: Ints, length: Ints
+    ) -> NDArray[np.bool_]:
+        return np.asarray(self._chance(searches, search, run, length) <= self._delta[search])

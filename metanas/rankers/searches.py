@@ -1,0 +1,378 @@
+"""What several searches have seen so far, and what that says of their runs.
+
+A search knows its prior (`metanas.rankers.surfaces`) and the prefixes of runs. Each new
+point of a curve is one Kalman step: O(factors²), whatever the length of the search. The
+searches of a batch advance together, so that one batch of simulated searches trains the
+network, another chooses the threshold, and a real one is a batch of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metanas.rankers.curve_shape import NUMBERS, shape_numbers
+from metanas.rankers.curve_table import Floats
+from metanas.rankers.surfaces import whitened
+
+Ints = NDArray[np.int64]
+
+ROOM = 64
+"""Runs by which a single search grows at a time."""
+
+TRUST = 20.0
+"""Points that the sources' scale of surprise counts for."""
+
+RELATIVE = 17
+"""Numbers that compare a run with the best one and with those seen."""
+
+OWN = 18
+"""Numbers of the Gaussian prediction for a run."""
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Runs as searches see them; n of them, k factors.
+
+    Attributes:
+        surface: the prior's directions along each run, (n, positions, k).
+        rows, values: the same and the curve with deviations made independent;
+            (n, positions, k) and (n, positions).
+        ahead, carried: the final value is ``ahead @ place + carried`` plus noise after so
+            many positions; (n, positions + 1, k) and (n, positions + 1).
+        curves: (n, positions). shapes: (n, positions, numbers). codes: (n, numbers).
+        final: (n,).
+    """
+
+    surface: Floats
+    rows: Floats
+    values: Floats
+    ahead: Floats
+    carried: Floats
+    curves: Floats
+    shapes: Floats
+    codes: Floats
+    final: Floats
+
+    @classmethod
+    def of(
+        cls, surface: Floats, curves: Floats, codes: Floats, final: Floats, factor: Floats
+    ) -> Runs:
+        """Of whole curves, or of prefixes whose later points are anything finite."""
+        rows = whitened(factor, surface)
+        values = whitened(factor, curves[:, :, None])[:, :, 0]
+        last = factor[-1]
+        first = surface[:, -1][:, None]
+        ahead = np.concatenate(
+            [first, first - np.cumsum(last[None, :, None] * rows, axis=1)], axis=1
+        )
+        carried = np.concatenate(
+            [np.zeros((len(curves), 1)), np.cumsum(last * values, axis=1)], axis=1
+        )
+        shapes = shape_numbers(curves)
+        return cls(surface, rows, values, ahead, carried, curves, shapes, codes, final)
+
+    @classmethod
+    def concat(cls, parts: Sequence[Self]) -> Runs:
+        """All runs, in order."""
+        return cls(
+            **{
+                field.name: np.concatenate([getattr(part, field.name) for part in parts])
+                for field in fields(cls)
+            }
+        )
+
+    def __len__(self) -> int:
+        return len(self.curves)
+
+    def padded(self, rows: int) -> Runs:
+        """With room for so many runs more."""
+        padded = {}
+        for field in fields(self):
+            array = getattr(self, field.name)
+            padded[field.name] = np.pad(array, ((0, rows), *((0, 0),) * (array.ndim - 1)))
+        return Runs(**padded)
+
+    def write(self, row: int, run: Runs) -> None:
+        """Puts a single run in its place."""
+        for field in fields(self):
+            getattr(self, field.name)[row] = getattr(run, field.name)[0]
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What a search expects before it begins.
+
+    Attributes:
+        mean, cov: of the place along the directions, (k,) and (k, k).
+        anchors: directions at the end of some architectures' curves, (m, k).
+        factor: of runs' deviations, (positions, positions).
+    """
+
+    mean: Floats
+    cov: Floats
+    anchors: Floats
+    factor: Floats
+
+    @property
+    def tail(self) -> Floats:
+        """Variance of the final value given so many positions of a run; (positions + 1,)."""
+        squares = self.factor[-1] ** 2
+        return np.concatenate([np.cumsum(squares[::-1])[::-1], [0.0]])
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What is known of m runs, each in its own search.
+
+    Attributes:
+        numbers: what a network reads, (m, numbers).
+        mean, std: Gaussian prediction of the final value, (m,).
+        rival: the best finished run, or what stands in for it, (m,).
+    """
+
+    numbers: Floats
+    mean: Floats
+    std: Floats
+    rival: Floats
+
+
+class Searches:
+    """A batch of searches over known runs.
+
+    Args:
+        runs: which the searches' runs point into.
+        priors: of the tasks.
+        task: of each search, an index into `priors`, shape (searches,).
+        capacity: runs a search can see.
+
+    Attributes:
+        place, cov: along the prior's directions, (searches, k) and (searches, k, k).
+        best, best_run, finished: the best final value, whose it is, and how many runs
+            have finished; -inf, -1 and 0 at first; (searches,).
+        hidden: slot of a run that is not to count as seen, -1 for none; (searches,).
+    """
+
+    def __init__(self, runs: Runs, priors: Sequence[Prior], task: Ints, capacity: int) -> None:
+        self.runs = runs
+        count, k = len(task), len(priors[0].mean)
+        self._anchors = np.stack([prior.anchors for prior in priors])
+        self._task = task
+        self._tail = priors[0].tail
+        self.positions = len(self._tail) - 1
+        self.place = np.stack([priors[i].mean for i in task])
+        self.cov = np.stack([priors[i].cov for i in task])
+        self._surprise = np.full(count, TRUST)
+        self._points = np.full(count, TRUST)
+        self.best = np.full(count, -np.inf)
+        self.best_run = np.full(count, -1, np.int64)
+        self.finished = np.zeros(count, np.int64)
+        self.hidden = np.full(count, -1, np.int64)
+        self._seen = np.zeros(count, np.int64)
+        self._run = np.zeros((count, capacity), np.int64)
+        self._length = np.zeros((count, capacity), np.int64)
+        self._ahead = np.zeros((count, capacity, k))
+        self._carried = np.zeros((count, capacity))
+        self._first = np.zeros((count, capacity))
+
+    def observe(self, search: Ints, run: Ints, position: Ints) -> None:
+        """Each search sees one more point, the one at `position` from 0; shapes (m,)."""
+        row = self.runs.rows[run, position]
+        place, cov = self.place[search], self.cov[search]
+        spread = np.einsum("mij,mj->mi", cov, row)
+        variance = 1.0 + (row * spread).sum(1)
+        error = self.runs.values[run, position] - (row * place).sum(1)
+        # One odd point must not move everything.
+        limit = 4.0 * np.sqrt(variance * self.scale(search))
+        step = np.clip(error, -limit, limit) / variance
+        self.place[search] = place + spread * step[:, None]
+        self.cov[search] = cov - spread[:, :, None] * (spread / variance[:, None])[:, None, :]
+        self._surprise[search] += np.minimum(error**2 / variance, 9.0)
+        self._points[search] += 1.0
+
+    def leave(self, search: Ints, run: Ints, length: Ints) -> None:
+        """Each search's run is over after `length` positions, or stands there; shapes (m,)."""
+        self.place_run(search, self._seen[search], run, length)
+        self._seen[search] += 1
+
+    def arrive(self) -> int:
+        """Of a single search: the slot and row of one run more, with room made for it."""
+        slot = int(self._seen[0])
+        if slot >= self._run.shape[1]:
+            self.grow(slot + ROOM)
+        if slot >= len(self.runs):
+            self.runs = self.runs.padded(ROOM)
+        self._seen[0] += 1
+        return slot
+
+    def place_run(self, search: Ints, slot: Ints, run: Ints, length: Ints) -> None:
+        """What is kept of a run among those seen; `leave` takes the next free slot."""
+        self._run[search, slot] = run
+        self._length[search, slot] = length
+        self._ahead[search, slot] = self.runs.ahead[run, length]
+        self._carried[search, slot] = self.runs.carried[run, length]
+        self._first[search, slot] = self.runs.curves[run, 0]
+        done = length == self.positions
+        over, final = search[done], self.runs.final[run[done]]
+        # What a finished run came to is known, not predicted.
+        self._ahead[over, slot[done]] = 0.0
+        self._carried[over, slot[done]] = final
+        self.finished[over] += 1
+        better = final > self.best[over]
+        self.best[over[better]] = final[better]
+        self.best_run[over[better]] = run[done][better]
+
+    def grow(self, capacity: int) -> None:
+        """Makes room for runs."""
+        more = max(0, capacity - self._run.shape[1])
+        wide = ((0, 0), (0, more))
+        self._run, self._length = np.pad(self._run, wide), np.pad(self._length, wide)
+        self._carried, self._first = np.pad(self._carried, wide), np.pad(self._first, wide)
+        self._ahead = np.pad(self._ahead, (*wide, (0, 0)))
+
+    def scale(self, search: Ints) -> Floats:
+        """How surprising points are against what the sources led to expect; 1 is as expected."""
+        return np.asarray(self._surprise[search] / self._points[search])
+
+    def predict(self, search: Ints, run: Ints, length: Ints) -> tuple[Floats, Floats]:
+        """Mean and standard deviation of the final value; shapes (m,)."""
+        ahead = self.runs.ahead[run, length]
+        mean = (ahead * self.place[search]).sum(1) + self.runs.carried[run, length]
+        spread = np.einsum("mi,mij,mj->m", ahead, self.cov[search], ahead)
+        variance = (np.maximum(spread, 0.0) + self._tail[length]) * self.scale(search)
+        return mean, np.sqrt(np.maximum(variance, 1e-18))
+
+    def judge(self, search: Ints, run: Ints, length: Ints) -> Judged:
+        """All that is known of runs after `length` positions, from 1 on; shapes (m,)."""
+        mean, std = self.predict(search, run, length)
+        best, best_run = self.best[search], self.best_run[search]
+        slots = np.arange(self._run.shape[1])
+        hidden = self.hidden[search][:, None]
+        some = (slots < self._seen[search][:, None]) & (slots != hidden)
+        expected = (self._ahead[search] * self.place[search][:, None]).sum(2)
+        expected += self._carried[search]
+        if (best_run < 0).any():
+            # Nothing has finished: the most promising run stands in for the best.
+            hope = np.where(some, expected, -np.inf).argmax(1)
+            rows = np.arange(len(hope))
+            open_ = best_run < 0
+            known = open_ & some.any(1)
+            best = np.where(known, expected[rows, hope], np.where(open_, mean, best))
+            best_run = np.where(known, self._run[search, hope], np.where(open_, run, best_run))
+        own = self._own(search, run, length, mean, std, some.sum(1))
+        relative = self._relative(search, run, length, mean, std, best, best_run, expected, some)
+        shapes = self.runs.shapes[run, length - 1]
+        unit = np.exp(relative[:, -1])[:, None]
+        numbers = [own, relative, shapes, shapes[:, 1:-2] / unit, self.runs.codes[run]]
+        return Judged(np.concatenate(numbers, axis=1), mean, std, best)
+
+    def _own(
+        self, search: Ints, run: Ints, length: Ints, mean: Floats, std: Floats, seen: Ints
+    ) -> Floats:
+        """(m, OWN)."""
+        place, scale = self.place[search], self.scale(search)
+        now = self.runs.curves[run, length - 1]
+        end = self.runs.surface[run, -1]
+        usual_now = (self.runs.surface[run, length - 1] * place).sum(1)
+        usual_end = (end * place).sum(1)
+        usual_std = np.sqrt(
+            np.einsum("mi,mij,mj->m", end, self.cov[search], end).clip(0) + self._tail[0]
+        )
+        left = self.runs.values[run] - np.einsum("mpk,mk->mp", self.runs.rows[run], place)
+        left /= np.sqrt(scale)[:, None]
+        passed = np.arange(self.positions) < length[:, None]
+        odd = (np.minimum(left**2, 20.0) * passed).sum(1) / length
+        tail = np.sqrt(self._tail[length]) + 1e-9
+        others = np.einsum("mak,mk->ma", self._anchors[self._task[search]], place)
+        middle, spread = others.mean(1), others.std(1) + 1e-9
+        columns = [
+            mean - now,
+            np.log(std),
+            np.log(std / (tail * np.sqrt(scale))),
+            np.log(tail),
+            mean,
+            usual_now - now,
+            usual_end - mean,
+            (usual_end - mean) / usual_std,
+            np.log(usual_std),
+            np.clip(left[np.arange(len(run)), length - 1], -8, 8),
+            np.log1p(odd),
+            np.log(scale),
+            np.log1p(seen),
+            np.log1p(self.finished[search]),
+            middle - mean,
+            np.log(spread),
+            (middle - mean) / spread,
+            length / self.positions,
+        ]
+        return np.stack(columns, axis=1)
+
+    def _relative(
+        self,
+        search: Ints,
+        run: Ints,
+        length: Ints,
+        mean: Floats,
+        std: Floats,
+        best: Floats,
+        best_run: Ints,
+        expected: Floats,
+        some: NDArray[np.bool_],
+    ) -> Floats:
+        """(m, RELATIVE); the last is the logarithm of how far the best run has come."""
+        now = self.runs.curves[run, length - 1]
+        ref = self.runs.curves[best_run, length - 1]
+        seen = some.sum(1)
+        reached = some & (self._length[search] >= length[:, None])
+        then = self.runs.curves[self._run[search], (length - 1)[:, None]]
+        ahead_now = (reached & (then > now[:, None])).sum(1)
+        ahead_end = (some & (expected > mean[:, None])).sum(1)
+        begun = np.where(some, self._first[search], 0.0).sum(1) / np.maximum(seen, 1)
+        first = np.where(seen > 0, begun, self.runs.curves[run, 0])
+        way = np.maximum(best - first, 1e-3 * np.abs(best) + 1e-9)
+        gain, need = best - ref, best - now
+        columns = [
+            np.clip(need / (np.abs(gain) + 0.02 * way), -3, 6),
+            np.clip((mean - best) / std, -12, 12),
+            need / way,
+            (now - ref) / way,
+            gain / way,
+            np.log(std / way),
+            (mean - best) / way,
+            (mean - now) / way,
+            (ahead_now + 0.5) / (reached.sum(1) + 1),
+            (ahead_now + 0.5) / (seen + 1),
+            np.log1p(reached.sum(1)),
+            (ahead_end + 0.5) / (seen + 1),
+            np.log(ahead_end + 0.5),
+            now - ref,
+            need,
+            mean - best,
+            np.log(way),
+        ]
+        return np.stack(columns, axis=1)
+
+
+def early_leader(numbers: Floats) -> NDArray[np.bool_]:
+    """Runs among the best of those seen, so early that it costs little to see more; (m,).
+
+    Who leads that early may be a run of a kind that no source has shown.
+    """
+    share, ahead = numbers[:, OWN - 1], numbers[:, OWN + RELATIVE - 8]
+    begun = numbers[:, OWN + RELATIVE + NUMBERS - 1] > 0.0  # the first point is often a start
+    return np.asarray(begun & (share <= 0.16) & (ahead <= np.where(share <= 0.08, 0.06, 0.03)))
+
+
+def own_scale(numbers: Floats) -> tuple[Floats, Floats]:
+    """Where a run stands and a third of the best run's way, from `Judged.numbers`; (m,)."""
+    way = np.exp(numbers[:, OWN + RELATIVE - 1])
+    return numbers[:, OWN + RELATIVE], 0.3 * way
+
+
+def count_numbers(codes: int) -> int:
+    """Width of `Judged.numbers`."""
+    return OWN + RELATIVE + NUMBERS + (NUMBERS - 3) + codes

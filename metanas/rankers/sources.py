@@ -1,0 +1,113 @@
+"""Source trials as tables of curves on one grid and scale."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metadata_store.batch import Trials
+from metadata_store.records import Architecture
+from metanas.protocols import SearchSpace
+from metanas.rankers.curve_table import CurveTable, Floats, Grid, Scale, outcome_curves
+
+Ints = NDArray[np.int64]
+
+FEWEST_RUNS = 8
+"""A task with fewer finished runs teaches nothing about tasks."""
+
+MOST_SOURCES = 40
+"""Of more tasks those with most runs are used."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What is learned from.
+
+    Attributes:
+        tables: one a task, by name.
+        grid, scale: shared by all.
+        shift, unit: bring encodings into [0, 1], shapes (numbers,).
+        rows: by task, which of the trials' distinct architectures its curves are of.
+    """
+
+    space: SearchSpace
+    tables: tuple[CurveTable, ...]
+    grid: Grid
+    scale: Scale
+    shift: Floats
+    unit: Floats
+    rows: Mapping[str, Ints]
+
+    @classmethod
+    def of(cls, trials: Trials, space: SearchSpace, outcome: str) -> Sources | None:
+        """From finished and failed runs, None where there are too few.
+
+        Only trials of the metric that most have are used: others share no scale.
+        """
+        trials = trials.where(space=space.name)
+        usable = trials.take(~trials.stopped & (trials.lengths > 0))
+        if not usable.completed.any():
+            return None
+        counts = np.bincount(
+            usable.codes("metric")[usable.completed], minlength=len(usable.names("metric"))
+        )
+        usable = usable.where(metric=usable.names("metric")[int(counts.argmax())])
+        if usable.lengths[usable.completed].max() < 2:
+            return None
+        grid = Grid.of(usable)
+        task = usable.codes("task")
+        finished = np.bincount(task[usable.completed], minlength=len(usable.names("task")))
+        chosen = [
+            code for code in np.argsort(-finished, kind="stable") if finished[code] >= FEWEST_RUNS
+        ]
+        chosen = sorted(chosen[:MOST_SOURCES], key=lambda code: usable.names("task")[code])
+        if not chosen:
+            return None
+        rows = [np.flatnonzero(task == code) for code in chosen]
+        raw = {int(row): whole_on(grid, usable, int(row)) for part in rows for row in part}
+        firsts = [float(np.nanmedian([raw[int(row)][0] for row in part])) for part in rows]
+        bests = [float(np.nanmax([np.nanmax(raw[int(row)]) for row in part])) for part in rows]
+        scale = Scale.of(firsts, bests)
+        described = np.asarray(space.describe_all(usable.architectures), np.float64)
+        every = described[np.unique(usable.architecture_codes)]
+        shift, top = every.min(axis=0), every.max(axis=0)
+        unit = np.where(top > shift, top - shift, 1.0)
+        place = {a: index for index, a in enumerate(trials.architectures)}
+        everywhere = np.array([place[a] for a in usable.architectures])
+        tables, owners = [], {}
+        for code, part in zip(chosen, rows, strict=True):
+            curves = scale(np.stack([raw[int(row)] for row in part]))
+            curves = outcome_curves(curves, outcome)
+            codes = (described[usable.architecture_codes[part]] - shift) / unit
+            order = np.lexsort((*curves.T[:3], *codes.T))
+            order = order[np.random.default_rng(0).permutation(len(order))]
+            name = usable.names("task")[code]
+            tables.append(CurveTable(name, codes[order], curves[order], curves[order, -1]))
+            owners[name] = everywhere[usable.architecture_codes[part]][order]
+        return cls(space, tuple(tables), grid, scale, shift, unit, owners)
+
+    def encode(self, architectures: Sequence[Architecture]) -> Floats:
+        """Shape (n, numbers)."""
+        described = np.asarray(self.space.describe_all(architectures), np.float64)
+        return np.asarray((described - self.shift) / self.unit)
+
+
+def whole_on(grid: Grid, trials: Trials, row: int) -> Floats:
+    """A whole curve at the grid's positions; where a failed one ends, NaN."""
+    start, end = trials.offsets[row], trials.offsets[row + 1]
+    epochs, values = trials.flat_epochs[start:end], trials.flat_values[start:end]
+    total = int(epochs[-1]) if trials.completed[row] else grid.epochs
+    found = np.full(len(grid), np.nan)
+    read = grid.read(epochs, values.astype(np.float64), max(total, int(epochs[-1])))
+    found[: len(read)] = read
+    return found
+
+
+def prefix_on(
+    grid: Grid, epochs: Sequence[int], values: NDArray[np.floating], total: int
+) -> Floats:
+    """A prefix at the positions it covers, shape (covered,)."""
+    return grid.read(np.asarray(epochs, np.int64), np.asarray(values, np.float64), total)
