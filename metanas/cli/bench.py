@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from metanas.cli.arguments import Commands, command, group, names, positive
+from metanas.cli import bench_few_shot
+from metanas.cli.arguments import Commands, check_writable, command, group, names, positive
 from metanas.cli.opened import opened
 from metanas.cli.output import emit, progress, table
 
@@ -26,19 +28,63 @@ def add_commands(commands: Commands) -> None:
         _zero_shot,
         "predict a whole target table from random architectures of the other tasks",
     )
-    zero.add_argument(
+    _add_data(zero, seeds=5)
+    zero.add_argument("--methods", type=names, metavar="A,B", help="default: all")
+    warm = command(
+        inner,
+        "warm-start",
+        _warm_start,
+        "search on a complete table, with random architectures of the other tasks as sources",
+    )
+    _add_data(warm, seeds=20)
+    warm.add_argument(
+        "--source-task", action="append", metavar="TASK", help="may be repeated; default: all"
+    )
+    warm.add_argument("--budget", type=positive, default=100, metavar="B", help="evaluations")
+    warm.add_argument("--workers", type=positive, default=1, metavar="N", help="processes")
+    warm.add_argument("--methods", type=names, metavar="A,B", help="default: those to compare")
+    _add_early_stop(inner)
+    bench_few_shot.add_command(inner)
+
+
+def _add_data(parser: ArgumentParser, *, seeds: int) -> None:
+    parser.add_argument(
         "--trials",
         action="append",
         metavar="FILE",
         help="a trial table; may be repeated; without it, the store's trials",
     )
-    zero.add_argument("--space", metavar="S", help="where the trials are of several spaces")
-    zero.add_argument("--target", action="append", metavar="TASK", help="may be repeated")
-    zero.add_argument(
+    parser.add_argument("--space", metavar="S", help="where the trials are of several spaces")
+    parser.add_argument("--target", action="append", metavar="TASK", help="may be repeated")
+    parser.add_argument(
         "--sources", type=positive, default=200, metavar="N", help="architectures a source task"
     )
-    zero.add_argument("--seeds", type=positive, default=5, metavar="N")
-    zero.add_argument("--methods", type=names, metavar="A,B", help="default: all")
+    parser.add_argument("--seeds", type=positive, default=seeds, metavar="N")
+
+
+def _add_early_stop(inner: Commands) -> None:
+    early = command(
+        inner,
+        "early-stop",
+        _early_stop,
+        "rank a target's runs by their first points, and stop runs of searches through them; "
+        "targets are left out together, without --target each task in turn",
+    )
+    _add_data(early, seeds=1)
+    early.add_argument(
+        "--runs", type=positive, default=200, metavar="N", help="of the target, of others"
+    )
+    early.add_argument(
+        "--orders", type=positive, default=20, metavar="N", help="searches a seed and target"
+    )
+    early.add_argument("--methods", type=names, metavar="A,B", help="default: all")
+    early.add_argument(
+        "--outcome",
+        default="final",
+        metavar="final|score",
+        help="what a run comes to: its last value (default) or its best",
+    )
+    early.add_argument("--out", type=Path, metavar="FILE.html", help="the trade-offs as a plot")
 
 
 def trials_of(given: Namespace) -> tuple[Trials, Mapping[str, Any]]:
@@ -86,3 +132,70 @@ def _zero_shot(given: Namespace) -> None:
         for name, found in document["methods"].items()
     ]
     emit(given, document, table("", ("method", *columns), rows))
+
+
+def _warm_start(given: Namespace) -> None:
+    from metanas.bench.warm_start import DEFAULT, bench_warm_start
+
+    trials, tasks = trials_of(given)
+    with progress(given) as advance:
+        document = bench_warm_start(
+            trials,
+            given.target or trials.present("task"),
+            tasks=tasks,
+            sources=given.sources,
+            budget=given.budget,
+            seeds=given.seeds,
+            methods=given.methods or DEFAULT,
+            source_tasks=given.source_task,
+            workers=given.workers,
+            progress=lambda done, total: advance(done, total, "warm-start"),
+        )
+    found = document["methods"]
+    points = list(next(iter(found.values()))["regret"])
+    rows = [
+        (name, *(each["regret"][k] for k in points), each["ms_per_suggestion"])
+        for name, each in found.items()
+    ]
+    emit(given, document, table("", ("method", *points, "ms"), rows))
+
+
+def _early_stop(given: Namespace) -> None:
+    if given.out is not None:
+        check_writable(given.out)
+    from metanas.bench.early_stop import bench_early_stop
+
+    trials, tasks = trials_of(given)
+    with progress(given) as advance:
+        document = bench_early_stop(
+            trials,
+            given.target,
+            tasks=tasks,
+            sources=given.sources,
+            runs=given.runs,
+            seeds=given.seeds,
+            orders=given.orders,
+            methods=given.methods,
+            outcome=given.outcome,
+            progress=lambda done, total: advance(done, total, "early-stop"),
+        )
+    if given.out is not None:
+        from metanas.bench.early_stop_page import early_stop_page
+
+        given.out.write_text(early_stop_page(document), encoding="utf-8")
+        document = {**document, "file": str(given.out)}
+    emit(given, document, _early_stop_tables(document))
+
+
+def _early_stop_tables(document: Mapping[str, Any]) -> list[Any]:
+    ranking, stopping = document["ranking"], document["stopping"]
+    lengths = list(next(iter(ranking.values()), {}))
+    ranks = [
+        (name, *(row[length]["spearman"] for length in lengths)) for name, row in ranking.items()
+    ]
+    columns = ("regret", "epochs_share", "lost", "threshold")
+    stops = [(name, *(row[column] for column in columns)) for name, row in stopping.items()]
+    return [
+        table("Spearman with the outcome, by points observed", ("method", *lengths), ranks),
+        table(f"Stopping (regret in {document['unit']})", ("method", *columns), stops),
+    ]

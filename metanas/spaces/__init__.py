@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 from metadata_store.batch import Trials
 from metadata_store.records import Trial
 from metanas.protocols import SearchSpace
+from metanas.spaces.darts import Darts
 from metanas.spaces.nasbench201 import NasBench201
 from metanas.spaces.table import TableSpace
 
-SPACES: dict[str, type[NasBench201] | type[TableSpace]] = {
+SPACES: dict[str, type[NasBench201] | type[TableSpace] | type[Darts]] = {
     "nasbench201": NasBench201,
     "table": TableSpace,
+    "darts": Darts,
 }
 """Every space's class; the key is the name of its file."""
 
-NAMED: dict[str, type[NasBench201]] = {NasBench201.name: NasBench201}
+NAMED: dict[str, Callable[..., NasBench201 | Darts]] = {
+    NasBench201.name: NasBench201,
+    "darts": Darts,
+    "darts-2": partial(Darts, nodes=2),
+}
 """Spaces that need no trials to be known, by `Architecture.space`."""
 
 

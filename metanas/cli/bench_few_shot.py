@@ -1,0 +1,72 @@
+"""``metanas bench few-shot``: methods that learn new classes from a few images."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from dataclasses import replace
+
+from metanas.cli.arguments import Commands, command, names, positive
+from metanas.cli.episodes import SIZE, add_plan_options, classes_of, plan_of
+from metanas.cli.opened import opened
+from metanas.cli.output import emit, progress, table
+
+
+def add_command(commands: Commands) -> None:
+    """Adds ``bench few-shot``."""
+    bench = command(
+        commands, "few-shot", _bench, "learning new classes from a few images: T-NAS and others"
+    )
+    bench.add_argument("--train", required=True, metavar="DIR", help="classes to meta-train on")
+    bench.add_argument("--test", required=True, metavar="DIR", help="other classes, to judge by")
+    bench.add_argument("--ways", type=positive, default=5, metavar="N")
+    bench.add_argument("--shots", type=positive, default=1, metavar="K")
+    bench.add_argument("--episodes", type=positive, default=600, metavar="E")
+    bench.add_argument("--methods", type=names, metavar="A,B", help="default: the main ones")
+    bench.add_argument("--meta", metavar="NAME", help="judge this one as tnas, train none")
+    bench.add_argument("--size", type=positive, default=SIZE, metavar="PX")
+    bench.add_argument("--seeds", type=positive, default=1, metavar="N", help="of training")
+    add_plan_options(bench)
+
+
+def _bench(given: Namespace) -> None:
+    from metanas.bench.few_shot import COMPARED, bench_few_shot
+    from metanas.evaluators import checkpoint
+    from metanas.meta_shelf import fetch
+
+    meta = fetch(given.meta) if given.meta is not None else None
+    size = given.size if meta is None else meta.input_shape[1]
+    turned = not given.no_rotations
+    with opened(given) as store, progress(given) as advance:
+        train = classes_of(given.train, store, size=size, turned=turned, advance=advance)
+        test = classes_of(given.test, store, size=size, turned=False, advance=advance)
+        runs = [
+            bench_few_shot(
+                train,
+                test,
+                ways=given.ways,
+                shots=given.shots,
+                episodes=given.episodes,
+                plan=replace(plan_of(given, len(train)), seed=given.seed + which),
+                methods=given.methods or COMPARED,
+                meta=meta,
+                checkpoints=checkpoint.default_folder(),
+                progress=advance,
+            )
+            for which in range(given.seeds)
+        ]
+    document = {**runs[0], "per_seed": runs} if given.seeds > 1 else runs[0]
+    columns = ("accuracy", "ci95", "params", "adapt_seconds", "train_seconds")
+    rows = [
+        (f"{name}{f' (seed {which})' if given.seeds > 1 else ''}", *(row[c] for c in columns))
+        for which, run in enumerate(runs)
+        for name, row in run["methods"].items()
+    ]
+    paired = [
+        (pair, row["difference"], row["ci95"])
+        for run in runs
+        for pair, row in run["paired"].items()
+    ]
+    text = [table("", ("method", *columns), rows)]
+    if paired:
+        text.append(table("paired, on the same episodes", ("pair", "difference", "ci95"), paired))
+    emit(given, document, text)

@@ -1,0 +1,317 @@
+"""Few-shot journeys: meta-train on many classes, adapt to a few images of new ones.
+
+[T-NAS] Lian et al. Towards Fast Adaptation of Neural Architectures with Meta Learning.
+ICLR 2020.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from metadata_store.records import Architecture, LearningCurve, Task, Trial, TrialState
+from metanas.evaluators import checkpoint
+from metanas.evaluators.augmentation import augmentation
+from metanas.evaluators.training import Recipe, Run
+from metanas.meta.batch import Batch, batch_of
+from metanas.meta.deploy import deploy
+from metanas.meta.meta_architecture import MetaArchitecture, Option
+from metanas.meta.training import MetaTraining, Plan, Point, most_ways
+from metanas.networks.counts import count
+from tasks.episodes import Classes, Episodes
+from tasks.load import LOADERS, Split, TaskData
+from tasks.one_thread import one_thread
+from tasks.options import compose, parse
+
+METRIC = "val_accuracy"
+EPISODE_METRIC = "episode_accuracy"
+
+MOST_SHOTS = 20
+"""Images a class that adaptation uses at most, unless told."""
+
+Z = 1.96
+"""Of a 95 % interval."""
+
+Told = Callable[[Point, int], object]
+"""Called with each point of a meta-training and the iterations in all."""
+
+
+@dataclass(frozen=True)
+class MetaTrained:
+    """A finished meta-training.
+
+    Attributes:
+        meta: of the point with the highest validation accuracy.
+        points: all of them.
+        seconds: spent, earlier runs included.
+    """
+
+    meta: MetaArchitecture
+    points: tuple[Point, ...]
+    seconds: float
+
+    @property
+    def best(self) -> Point:
+        """The point that was kept: the last of the most accurate."""
+        return max(self.points, key=lambda point: (point.accuracy.value, point.iteration))
+
+    def trial(self, task: str, source: str, seed: int) -> Trial:
+        """Its record, for tracking: the architecture is the one before any adaptation."""
+        values = tuple(point.accuracy.value for point in self.points)
+        return Trial(
+            task=task,
+            architecture=self.meta.architecture,
+            curve=LearningCurve(EPISODE_METRIC, tuple(range(1, len(values) + 1)), values),
+            state=TrialState.COMPLETED,
+            seed=seed,
+            source=source,
+            seconds=self.seconds,
+            extras={
+                "params": float(self.meta.size),
+                "iterations": float(self.points[-1].iteration),
+                "ci95": self.best.accuracy.ci95,
+                "loss": self.points[-1].loss,
+                "free_share": self.points[-1].free_share,
+            },
+        )
+
+
+def meta_train(
+    train: Classes,
+    validation: Classes,
+    *,
+    method: str,
+    options: Mapping[str, Option],
+    plan: Plan,
+    path: Path | None = None,
+    told: Told = lambda point, iterations: None,
+) -> MetaTrained:
+    """Meta-trains to the end, or goes on from the file at `path`.
+
+    Args:
+        method: with an architecture, see `metanas.meta.meta_architecture`.
+        plan: with fewer ways where there are fewer classes.
+        path: of a file rewritten after every point; the same training again goes on from it.
+
+    Raises:
+        ValueError: an unknown method or option, too few classes or images, or a file of
+            another training.
+        FloatingPointError: it diverged.
+    """
+    first = MetaArchitecture.fresh(method, options, train.shape, seed=plan.seed)
+    state = checkpoint.read(path) if path is not None else None
+    plan = replace(plan, ways=min(plan.ways, most_ways(first.learner, train)))
+    training = MetaTraining(first.learner, train, validation, plan, state=state)
+    for point in training:
+        if path is not None:
+            checkpoint.write(path, training.state())
+        told(point, plan.iterations)
+    best = max(point.accuracy.value for point in training.points)
+    facts: dict[str, Option] = {
+        "ways": plan.validation_ways,
+        "shots": plan.validation_shots,
+        "classes": len(train),
+        "iterations": plan.iterations,
+        "accuracy": best,
+        "seconds": training.seconds,
+    }
+    meta = replace(first, parameters=training.best, facts=facts)
+    return MetaTrained(meta, tuple(training.points), training.seconds)
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """A network of a task's own.
+
+    Attributes:
+        module: images (n, c, h, w) in [0, 1] to logits, on the CPU and in evaluation mode.
+        trial: its record.
+        classes: names, in the order of the logits.
+        accuracy: on the images held out.
+        ci95: half-width of its 95 % interval (Wilson's).
+        judged: images held out.
+        shots: images of each class it learned from.
+        seconds: that adaptation took, and training after it.
+        test_accuracy: on the data's test part; NaN where there is none.
+    """
+
+    module: nn.Module
+    trial: Trial
+    classes: tuple[str, ...]
+    accuracy: float
+    ci95: float
+    judged: int
+    shots: int
+    seconds: float
+    test_accuracy: float
+
+
+def fitted(task: Task, meta: MetaArchitecture) -> Task:
+    """The same data in the size and the channels that a meta-architecture takes.
+
+    Raises:
+        ValueError: the task is known only by its trials.
+    """
+    if task.kind not in LOADERS:
+        raise ValueError(f"task {task.name!r} is known only by its trials, it has no images")
+    location, options = parse(task.data.removeprefix(f"{task.kind}:"), LOADERS[task.kind].own)
+    channels, height, _ = meta.input_shape
+    fitting = replace(options, size=height, grey=options.grey or channels == 1)
+    return replace(task, data=compose(location, fitting))
+
+
+def adapt(
+    meta: MetaArchitecture,
+    task: Task,
+    data: TaskData,
+    *,
+    source: str,
+    shots: int | None = None,
+    steps: int | None = None,
+    epochs: int = 0,
+    seed: int = 0,
+    progress: Callable[[int, int, str], object] = lambda done, total, what: None,
+) -> Adapted:
+    """Adapts architecture and weights to a task, and measures on what was held out.
+
+    Args:
+        task: named in the trial.
+        data: as `fitted` asks for it.
+        source: of the trial.
+        shots: images of each class to learn from, taken from the training part; all
+            that every class has, `MOST_SHOTS` at most, by default.
+        steps: of gradient descent; as in meta-training by default.
+        epochs: of ordinary training of the discrete network afterwards.
+        seed: which images are the shots; of the training.
+
+    Raises:
+        ValueError: too few images, or images of another shape.
+    """
+    data = _in_channels(data, meta.input_shape)
+    chosen, shots = _shots(data.train, len(data.classes), shots, seed)
+    begin = time.perf_counter()
+    progress(0, 1, "adapting")
+    support = data.train.images[chosen]
+    with one_thread():
+        first, architecture = _adapted(meta, support, len(data.classes), steps)
+    module: nn.Module = first
+    rest = torch.ones(len(data.train), dtype=torch.bool)
+    rest[chosen] = False
+    held_out = [(data.val.images, data.val.labels)]
+    curve: list[float] = []
+    if epochs:
+        module, curve = _trained(module, data, epochs, seed)
+    else:
+        held_out.append((data.train.images[rest], data.train.labels[rest]))
+    seconds = time.perf_counter() - begin
+    with one_thread():
+        right = torch.cat([_right(module, images, labels) for images, labels in held_out])
+    accuracy, ci95 = float(right.mean()), wilson(float(right.mean()), len(right))
+    test = data.test
+    test_accuracy = math.nan
+    if test is not None:
+        test_accuracy = float(_right(module, test.images, test.labels).mean())
+    counts = count(module, meta.input_shape)
+    extras = {
+        "params": float(counts.params),
+        "flops": float(counts.flops),
+        "shots": float(shots),
+        "ci95": ci95,
+        "accuracy": accuracy,
+    }
+    if test is not None:
+        extras["test_score"] = test_accuracy
+    values = curve or [accuracy]
+    trial = Trial(
+        task=task.name,
+        architecture=architecture,
+        curve=LearningCurve(METRIC, tuple(range(1, len(values) + 1)), tuple(values)),
+        state=TrialState.COMPLETED,
+        seed=seed,
+        source=source,
+        seconds=seconds,
+        extras=extras,
+    )
+    progress(1, 1, "adapting")
+    return Adapted(
+        module, trial, data.classes, accuracy, ci95, len(right), shots, seconds, test_accuracy
+    )
+
+
+def wilson(share: float, n: int) -> float:
+    """Half-width of Wilson's 95 % interval of a share of n; sensible where the share is 1."""
+    spread = math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
+    return Z * spread / (1 + Z**2 / n)
+
+
+def _in_channels(data: TaskData, shape: tuple[int, int, int]) -> TaskData:
+    channels, *sides = shape
+    if list(data.shape[1:]) != sides or data.shape[0] not in (1, channels):
+        raise ValueError(f"need images of shape {shape}, got {data.shape}")
+    if data.shape[0] == channels:
+        return data
+
+    def spread(part: Split) -> Split:
+        return Split(part.images.repeat(1, channels, 1, 1), part.labels)
+
+    test = spread(data.test) if data.test is not None else None
+    return replace(data, train=spread(data.train), val=spread(data.val), test=test)
+
+
+def _shots(train: Split, ways: int, shots: int | None, seed: int) -> tuple[Tensor, int]:
+    """Positions of as many training images of each class, class by class."""
+    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))
+    rows = [order[train.labels[order] == label] for label in range(ways)]
+    fewest = min(len(each) for each in rows)
+    if shots is not None and not 1 <= shots <= fewest:
+        raise ValueError(
+            f"need 1 to {fewest} shots, as many training images as the smallest class has, "
+            f"got {shots}"
+        )
+    shots = min(fewest, MOST_SHOTS) if shots is None else shots
+    return torch.cat([each[:shots] for each in rows]), shots
+
+
+def _adapted(
+    meta: MetaArchitecture, support: Tensor, ways: int, steps: int | None
+) -> tuple[nn.Sequential, Architecture]:
+    labels = torch.arange(ways).repeat_interleave(len(support) // ways)[None]
+    nothing = support[None, :0], labels[:, :0]
+    episodes = Episodes(support[None], labels, *nothing, torch.arange(ways)[None])
+    batch: Batch = batch_of(episodes)
+    learner = meta.learner
+    adapted = learner.adapt(meta.parameters, batch, steps=steps)
+    own = dict(meta.parameters)
+    for name, value in adapted.items():
+        own[name] = value[0] if value.ndim > meta.parameters[name].ndim else value
+    cells = meta.cells(own)
+    return deploy(meta, own, cells, support, ways), meta.space.of_cells(cells)
+
+
+def _trained(
+    module: nn.Module, data: TaskData, epochs: int, seed: int
+) -> tuple[nn.Module, list[float]]:
+    """The network after ordinary training from its adapted weights, and the curve."""
+    recipe = Recipe(epochs=epochs, batch_size=32, lr=0.01)
+    augment = augmentation(recipe.augment, data.train.images, data.train.labels)
+    run = Run(module, data, recipe, augment, seed=seed, device=torch.device("cpu"))
+    with closing(iter(run)) as curve:
+        for _ in curve:
+            pass
+    if run.diverged:
+        raise FloatingPointError(f"training after adaptation diverged in epoch {len(run.values)}")
+    return run.module.eval(), list(run.values)
+
+
+def _right(module: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """1 where an image is classified right, else 0."""
+    with torch.inference_mode():
+        parts = [module(part.float() / 255).argmax(1) for part in torch.split(images, 256)]
+    return (torch.cat(parts) == labels).float() if parts else labels.float()

@@ -1,0 +1,71 @@
+"""Fine-tuning: a plain classifier of all classes; for a task a new head and some descent.
+
+A control: what comes of the same images without learning to learn.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from metanas.meta.batch import Batch
+from metanas.meta.gradient import GradientLearner
+from metanas.meta.recipe import HEAD, Inner, Loss, Parameters
+from metanas.networks.four_conv import FourConv
+
+
+class FineTuning:
+    """Implements `metanas.meta.learner.MetaLearner`.
+
+    Args:
+        n_classes: of the classifier.
+        steps: of descent on a task's support.
+        lr: of each.
+    """
+
+    def __init__(
+        self, input_shape: tuple[int, ...], *, n_classes: int, width: int, steps: int, lr: float
+    ) -> None:
+        self._make = partial(FourConv, input_shape, width=width)
+        self._inner = Inner(steps=steps, lr=lr)
+        self._classifier = GradientLearner(self._make, inner=Inner(steps=0), ways=n_classes)
+        self.turns = self._classifier.turns
+
+    def initial(self, seed: int) -> Parameters:
+        return self._classifier.initial(seed)
+
+    def loss(self, parameters: Parameters, batch: Batch, *, progress: float) -> Loss:
+        """Cross-entropy of all images among all classes."""
+        images = torch.cat([batch.support, batch.query], dim=1).flatten(0, 1)
+        labels = torch.cat([batch.support_labels, batch.query_labels], dim=1)
+        among_all = batch.classes.gather(1, labels).flatten()
+        features = self._classifier.features(parameters, images, 1.0)
+        logits = functional.linear(features, parameters[f"{HEAD}weight"], parameters[f"{HEAD}bias"])
+        right = logits.argmax(-1) == among_all
+        value = functional.cross_entropy(logits, among_all)
+        return Loss(value, float(right.float().mean()), float("nan"))
+
+    def logits(self, parameters: Parameters, batch: Batch) -> Tensor:
+        features = parameters[f"{HEAD}weight"].shape[1]
+        fresh = {
+            f"{HEAD}weight": torch.zeros(batch.ways, features).to(batch.support.device),
+            f"{HEAD}bias": torch.zeros(batch.ways).to(batch.support.device),
+        }
+        tuner = GradientLearner(self._make, inner=self._inner, ways=batch.ways)
+        return tuner.logits({**parameters, **fresh}, batch)
+
+
+def fine_tuning(
+    input_shape: tuple[int, ...],
+    ways: int,
+    n_classes: int,
+    *,
+    width: int = 32,
+    steps: int = 10,
+    lr: float = 0.1,
+) -> FineTuning:
+    """On the four-conv network, for any number of ways."""
+    return FineTuning(input_shape, n_classes=n_classes, width=width, steps=steps, lr=lr)

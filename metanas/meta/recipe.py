@@ -1,0 +1,86 @@
+"""How a task is learned, and what parameters are called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+Parameters = dict[str, Tensor]
+
+WEIGHTS, ARCHITECTURE, HEAD, RATES = "weights.", "architecture.", "head.", "rates."
+"""What the names of parameters begin with."""
+
+SCALE = f"{HEAD}log_scale"
+
+
+@dataclass(frozen=True)
+class Inner:
+    """How one task is learned.
+
+    Attributes:
+        steps: of gradient descent.
+        lr: of weights and head.
+        architecture_lr: of the architecture's logits, whose gradients have length 1;
+            0 leaves the architecture as it is.
+        second_order: whether the outer gradient goes through the inner ones.
+        learned_rates: whether each tensor has a rate of its own for each step, learned.
+        every_step: whether the loss after every step counts, the earlier the less as
+            meta-training goes on.
+        warm_up: share of meta-training during which nothing adapts: features first, which
+            takes a third of the time. Only with a head of prototypes.
+    """
+
+    steps: int = 1
+    lr: float = 0.1
+    architecture_lr: float = 0.0
+    second_order: bool = False
+    learned_rates: bool = False
+    every_step: bool = False
+    warm_up: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.steps < 0 or self.lr < 0 or self.architecture_lr < 0:
+            raise ValueError(
+                "steps and rates must not be negative, "
+                f"got {self.steps}, {self.lr} and {self.architecture_lr}"
+            )
+
+
+@dataclass(frozen=True)
+class Relaxed:
+    """The architecture of a supernet as logits.
+
+    Attributes:
+        kinds: of cells, with the shape (edges, operations) of each one's gates.
+        operations: names, in the order of the gates.
+        nodes: inner nodes of a cell.
+        last_temperature: of the gates once they are hard.
+        hard_from: share of meta-training from which on a batch meets only the strongest
+            operations, so that the weights learn to do without the others.
+        against_free: weight in the outer loss of the share of operations without
+            parameters: left alone, searches collapse to skip connections.
+    """
+
+    kinds: Mapping[str, tuple[int, int]]
+    operations: tuple[str, ...]
+    nodes: int
+    last_temperature: float = 0.1
+    hard_from: float = 0.5
+    against_free: float = 0.05
+
+
+@dataclass(frozen=True)
+class Loss:
+    """The outer loss of a batch.
+
+    Attributes:
+        value: to go down; differentiable.
+        accuracy: on the queries.
+        free_share: of the gates on operations without parameters; NaN where there are none.
+    """
+
+    value: Tensor
+    accuracy: float
+    free_share: float

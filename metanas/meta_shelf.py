@@ -1,0 +1,77 @@
+"""Where meta-architectures are kept: those made here, and those that come with the package."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from pathlib import Path
+
+import torch
+from platformdirs import user_data_dir
+
+from metanas.evaluators import checkpoint
+from metanas.meta.meta_architecture import MetaArchitecture
+
+SHIPPED = Path(__file__).parent / "meta" / "shipped"
+NAME = re.compile(r"[\w][\w.-]*")
+
+
+def own_folder() -> Path:
+    """In the user's data folder."""
+    return Path(user_data_dir("metanas", appauthor=False)) / "meta"
+
+
+def path_of(name: str) -> Path:
+    """Where the meta-architecture of this name is, or would be, in the user's own folder.
+
+    Raises:
+        ValueError: it cannot be the name of a file.
+    """
+    if not NAME.fullmatch(name):
+        raise ValueError(
+            f"a meta-architecture's name is of letters, digits, '.', '_' and '-', got {name!r}"
+        )
+    return own_folder() / f"{name}.pt"
+
+
+def names() -> list[str]:
+    """All that can be read; the user's own hide shipped ones of the same name."""
+    return sorted({file.stem for folder in (own_folder(), SHIPPED) for file in folder.glob("*.pt")})
+
+
+def keep(meta: MetaArchitecture, name: str) -> Path:
+    """Writes it to the user's own folder, over another of the same name.
+
+    Raises:
+        ValueError: it cannot be the name of a file.
+    """
+    path = path_of(name)
+    checkpoint.write(path, meta.state())
+    return path
+
+
+def fetch(name: str) -> MetaArchitecture:
+    """The meta-architecture of this name.
+
+    Raises:
+        ValueError: there is none, or its file is damaged.
+    """
+    own = path_of(name)
+    for path in (own, SHIPPED / own.name):
+        if path.is_file():
+            return read(path)
+    known = ", ".join(names()) or "none"
+    raise ValueError(f"no meta-architecture {name!r}; known are {known}")
+
+
+def read(path: Path) -> MetaArchitecture:
+    """The meta-architecture in a file.
+
+    Raises:
+        ValueError: it holds none.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        return MetaArchitecture.of(state)
+    except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError) as error:
+        raise ValueError(f"{path} holds no meta-architecture: {error}") from error

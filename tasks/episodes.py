@@ -1,0 +1,313 @@
+"""Few-shot episodes: N classes drawn from many, K images of each to learn from.
+
+[Matching] Vinyals et al. Matching Networks for One Shot Learning. NeurIPS 2016: episodes.
+[MANN] Santoro et al. Meta-Learning with Memory-Augmented Neural Networks. ICML 2016:
+Omniglot's characters turned by quarters as further classes.
+
+Few classes are made more by warping: each class of an episode is turned, sheared, stretched
+and perhaps mirrored as a whole, into one that was never seen; its images a little more, each
+by itself.
+
+Episode i of a seed is the same whoever asks for it, in whatever order: every method meets
+the same ones, and training resumes anywhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from tasks.load import TaskData
+
+TURNS = 4
+"""A class and its three turns."""
+
+OF_CLASS, OF_IMAGE = 1.0, 0.25
+"""How much of a warp a class shares, and how much each image has to itself."""
+
+TURN, STRETCH, SHEAR, MOVE = 0.6, 0.3, 0.4, 0.1
+"""Standard deviations of a warp of strength 1: radians, logarithm of a factor, slope, share
+of the side."""
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """A batch of b episodes of the same ways n, shots k and queries q a class.
+
+    Attributes:
+        support: uint8 images, shape (b, n * k, channels, height, width), class by class.
+        support_labels: int64 in [0, n), shape (b, n * k).
+        query: shape (b, n * q, channels, height, width), class by class.
+        query_labels: shape (b, n * q).
+        classes: which of the classes drawn from, turns counted, each label is; (b, n).
+    """
+
+    support: Tensor
+    support_labels: Tensor
+    query: Tensor
+    query_labels: Tensor
+    classes: Tensor
+
+    def __post_init__(self) -> None:
+        for images, labels in (
+            (self.support, self.support_labels),
+            (self.query, self.query_labels),
+        ):
+            if images.ndim != 5 or labels.shape != images.shape[:2]:
+                raise ValueError(
+                    "episodes hold images of 5 dimensions and a label for each, got "
+                    f"{tuple(images.shape)} and {tuple(labels.shape)}"
+                )
+
+    def __len__(self) -> int:
+        return len(self.support)
+
+    @property
+    def ways(self) -> int:
+        """Classes of an episode."""
+        return self.classes.shape[1]
+
+    @property
+    def shots(self) -> int:
+        """Support images of a class."""
+        return self.support.shape[1] // self.ways
+
+    def to(self, device: torch.device) -> Episodes:
+        """The same on a device."""
+        return Episodes(
+            self.support.to(device),
+            self.support_labels.to(device),
+            self.query.to(device),
+            self.query_labels.to(device),
+            self.classes.to(device),
+        )
+
+
+@dataclass(frozen=True)
+class Classes:
+    """Labelled images to draw episodes from.
+
+    Attributes:
+        images: uint8, shape (n, channels, height, width).
+        labels: int64 positions in `names`, shape (n,).
+        names: of the classes.
+        turned: whether each class counts as four, one a quarter turn; for square images.
+    """
+
+    images: Tensor
+    labels: Tensor
+    names: tuple[str, ...]
+    turned: bool = False
+
+    def __post_init__(self) -> None:
+        if self.images.ndim != 4 or self.labels.shape != self.images.shape[:1]:
+            raise ValueError(
+                "need images of 4 dimensions and a label for each, got "
+                f"{tuple(self.images.shape)} and {tuple(self.labels.shape)}"
+            )
+        if self.turned and self.images.shape[2] != self.images.shape[3]:
+            raise ValueError(
+                f"only square images can be turned, got {tuple(self.images.shape[2:])}"
+            )
+
+    @classmethod
+    def of(cls, data: TaskData, *, turned: bool = False) -> Classes:
+        """All images of a task, whatever part they are in."""
+        parts = [part for part in (data.train, data.val, data.test) if part is not None]
+        return cls(
+            torch.cat([part.images for part in parts]),
+            torch.cat([part.labels for part in parts]),
+            data.classes,
+            turned,
+        )
+
+    def __len__(self) -> int:
+        return len(self.names) * (TURNS if self.turned else 1)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
+        channels, height, width = self.images.shape[1:]
+        return channels, height, width
+
+    @cached_property
+    def rows(self) -> tuple[Tensor, ...]:
+        """Positions of each class's images."""
+        order = torch.argsort(self.labels, stable=True)
+        counts = torch.bincount(self.labels, minlength=len(self.names))
+        return torch.split(order, counts.tolist())
+
+    def only(self, wanted: Sequence[int]) -> Classes:
+        """The classes at these positions, in that order."""
+        rows = [self.rows[i] for i in wanted]
+        labels = [torch.full((len(each),), new) for new, each in enumerate(rows)]
+        return Classes(
+            self.images[torch.cat(rows)],
+            torch.cat(labels),
+            tuple(self.names[i] for i in wanted),
+            self.turned,
+        )
+
+    def split(self, shares: Sequence[float], *, seed: int) -> tuple[Classes, ...]:
+        """Disjoint parts of the classes; what the shares leave of 1 is the first part.
+
+        Args:
+            shares: of the further parts, each at least one class.
+
+        Raises:
+            ValueError: too few classes to give each part one.
+        """
+        n = len(self.names)
+        sizes = [max(1, round(share * n)) for share in shares]
+        if sum(sizes) >= n:
+            raise ValueError(
+                f"need more than {sum(sizes)} classes to split them into {len(sizes) + 1} parts, "
+                f"got {n}"
+            )
+        order = np.random.default_rng(seed).permutation(n).tolist()
+        parts, end = [], n
+        for size in sizes:
+            parts.append(sorted(order[end - size : end]))
+            end -= size
+        return tuple(self.only(part) for part in [sorted(order[:end]), *parts])
+
+    def check(self, ways: int, shots: int, queries: int) -> None:
+        """Raises:
+        ValueError: too few classes, or too few images in a class.
+        """
+        if ways < 2 or shots < 1 or queries < 1:
+            raise ValueError(
+                "need two ways, one shot and one query a class at least, "
+                f"got {ways}, {shots} and {queries}"
+            )
+        if len(self) < ways:
+            raise ValueError(f"need at least {ways} classes for {ways} ways, got {len(self)}")
+        counts = [len(rows) for rows in self.rows]
+        worst = int(np.argmin(counts))
+        if counts[worst] < shots + queries:
+            raise ValueError(
+                f"need {shots + queries} images of each class for {shots} shots and {queries} "
+                f"queries, got {counts[worst]} of class {self.names[worst]!r}"
+            )
+
+
+def draw(
+    classes: Classes,
+    indices: Sequence[int],
+    *,
+    ways: int,
+    shots: int,
+    queries: int,
+    seed: int,
+    warp: float = 0.0,
+) -> Episodes:
+    """The episodes of these numbers.
+
+    Args:
+        queries: images a class to be judged on, none of them in the support.
+        warp: how strongly classes are changed into others; 0 leaves them alone.
+
+    Raises:
+        ValueError: no episodes asked for, too few classes or images.
+    """
+    classes.check(ways, shots, queries)
+    if not indices:
+        raise ValueError("need the number of one episode at least, got none")
+    labels = torch.arange(ways)
+    drawn = [_drawn(classes, [seed, i], ways, shots + queries, warp) for i in indices]
+    taken = torch.stack([images for images, _ in drawn])
+    support, query = taken[:, :, :shots].flatten(1, 2), taken[:, :, shots:].flatten(1, 2)
+    return Episodes(
+        support,
+        labels.repeat_interleave(shots).expand(len(indices), -1),
+        query,
+        labels.repeat_interleave(queries).expand(len(indices), -1),
+        torch.tensor([chosen for _, chosen in drawn]),
+    )
+
+
+def check_disjoint(train: Classes, test: Classes) -> None:
+    """Raises:
+    ValueError: a class stands in both, by its name or by one of its images.
+    """
+    shared = sorted(set(train.names) & set(test.names))
+    if not shared:
+        known = {digest: train.names[label] for digest, label in _digests(train)}
+        shared = sorted(
+            {
+                f"{test.names[label]} (as {known[digest]})"
+                for digest, label in _digests(test)
+                if digest in known
+            }
+        )
+    if shared:
+        more = f" and {len(shared) - 3} more" if len(shared) > 3 else ""
+        raise ValueError(
+            f"need test classes that training has not seen, got {len(shared)} in both: "
+            f"{', '.join(shared[:3])}{more}"
+        )
+
+
+def _drawn(
+    classes: Classes, seed: Sequence[int], ways: int, images: int, warp: float
+) -> tuple[Tensor, list[int]]:
+    """One episode's images, shape (ways, images, channels, height, width), and its classes."""
+    rng = np.random.default_rng(seed)
+    drawn = []
+    chosen: list[int] = rng.permutation(len(classes))[:ways].tolist()
+    for each in chosen:
+        name, turn = divmod(each, TURNS) if classes.turned else (each, 0)
+        rows = classes.rows[name]
+        taken = classes.images[rows[torch.from_numpy(rng.permutation(len(rows))[:images])]]
+        drawn.append(torch.rot90(taken, turn, (2, 3)))
+    taken = torch.stack(drawn)
+    return (_warped(taken, warp, rng) if warp > 0 else taken), chosen
+
+
+def _warped(images: Tensor, strength: float, rng: np.random.Generator) -> Tensor:
+    """Each class changed as a whole, and each image a little; shape (ways, images, c, h, w)."""
+    ways, n, channels, height, width = images.shape
+    own = _affine(strength * OF_IMAGE, (ways, n), rng)
+    common = _affine(strength * OF_CLASS, (ways, 1), rng)
+    common[..., 0] *= rng.choice([-1.0, 1.0], (ways, 1, 1))  # mirrored, or not
+    common[..., 2] = 0.0  # where a character stands does not make another of it
+    linear = common[..., :2] @ own[..., :2]
+    moved = common[..., :2] @ own[..., 2:]
+    maps = torch.from_numpy(np.concatenate([linear, moved], axis=-1)).float().flatten(0, 1)
+    grid = functional.affine_grid(maps, [ways * n, channels, height, width], align_corners=False)
+    flat = images.flatten(0, 1).float()
+    warped = functional.grid_sample(flat, grid, padding_mode="border", align_corners=False)
+    return warped.round().clamp(0, 255).byte().view_as(images)
+
+
+def _affine(
+    strength: float, shape: tuple[int, ...], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Random maps of the plane near the identity, shape (*shape, 2, 3)."""
+    turn, slope = rng.normal(0.0, strength, (2, *shape)) * np.array([TURN, SHEAR]).reshape(2, 1, 1)
+    factors = np.exp(rng.normal(0.0, strength * STRETCH, (2, *shape)))
+    cosine, sine = np.cos(turn), np.sin(turn)
+    turned = np.stack([np.stack([cosine, -sine], -1), np.stack([sine, cosine], -1)], -2)
+    sheared = np.zeros((*shape, 2, 2))
+    sheared[..., 0, 0], sheared[..., 1, 1] = factors
+    sheared[..., 0, 1] = slope
+    move = rng.normal(0.0, 2 * strength * MOVE, (*shape, 2, 1))
+    return np.concatenate([turned @ sheared, move], axis=-1)
+
+
+def _digests(classes: Classes) -> list[tuple[bytes, int]]:
+    """A digest of every image that is not of one colour, and its class."""
+    pairs = zip(classes.images.numpy(), classes.labels.tolist(), strict=True)
+    return [
+        (hashlib.blake2b(image.tobytes(), digest_size=16).digest(), label)
+        for image, label in pairs
+        if image.min() != image.max()
+    ]

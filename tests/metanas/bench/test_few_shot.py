@@ -1,0 +1,88 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from metanas.bench import few_shot
+from metanas.bench.few_shot import ALL, COMPARED, bench_few_shot
+from metanas.meta.training import Plan
+from tests.contracts.drawings import drawn_classes
+
+TRAIN, TEST = drawn_classes(10, 6), drawn_classes(4, 6, seed=1)
+PLAN = Plan(ways=8, shots=1, queries=2, batch=1, iterations=2, every=2, validation_episodes=2)
+OWN = tuple(name for name in ALL if name != few_shot.LEARN2LEARN)
+
+
+def run(methods: tuple[str, ...], plan: Plan = PLAN, path: Path | None = None) -> dict[str, dict]:  # type: ignore[type-arg]
+    return bench_few_shot(
+        TRAIN, TEST, ways=3, shots=1, episodes=6, plan=plan, methods=methods, checkpoints=path
+    )
+
+
+def test_every_method_and_control_is_compared(tmp_path: Path) -> None:
+    found = run(OWN, path=tmp_path)
+    assert set(found["methods"]) == set(OWN)
+    assert set(COMPARED) <= set(OWN)
+    for row in found["methods"].values():
+        assert 0.0 <= row["accuracy"] <= 1.0
+        assert row["ci95"] >= 0.0
+        assert row["params"] > 0
+        assert row["adapt_seconds"] > 0.0
+    for name in OWN[1:]:
+        pair = found["paired"][f"{OWN[0]} - {name}"]
+        expected = found["methods"][OWN[0]]["accuracy"] - found["methods"][name]["accuracy"]
+        assert pair["difference"] == pytest.approx(expected, abs=1e-6)
+    again = run(("protonet", "maml"), path=tmp_path)
+    for name in ("protonet", "maml"):
+        assert again["methods"][name]["accuracy"] == found["methods"][name]["accuracy"]
+        # What was trained is read, not trained anew.
+        assert again["methods"][name]["train_seconds"] == found["methods"][name]["train_seconds"]
+
+
+def test_all_methods_meet_the_same_episodes() -> None:
+    found = run(("protonet", "protonet"))
+    assert list(found["methods"]) == ["protonet"]
+    alone = run(("maml",))["methods"]["maml"]["accuracy"]
+    assert run(("protonet", "maml"))["methods"]["maml"]["accuracy"] == alone
+
+
+def test_a_learned_head_trains_with_the_ways_it_is_for() -> None:
+    found = run(("maml",), replace(PLAN, ways=8))
+    assert found["ways"] == 3
+
+
+def test_the_librarys_maml_is_compared_where_it_is_installed() -> None:
+    pytest.importorskip("learn2learn", reason="learn2learn comes with the extra few-shot")
+    assert run((few_shot.LEARN2LEARN,))["methods"][few_shot.LEARN2LEARN]["params"] > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"methods": ("nothing",)}, "unknown method 'nothing'"),
+        ({"methods": ()}, "need a method"),
+        ({"episodes": 0}, "need a method and an episode"),
+        ({"ways": 6}, "at least 6 classes"),
+        ({"shots": 6}, "images of each class"),
+    ],
+)
+def test_wrong_questions_are_told(options: dict[str, object], told: str) -> None:
+    asked = {"ways": 3, "shots": 1, "episodes": 2, "methods": ("protonet",), **options}
+    with pytest.raises(ValueError, match=told):
+        bench_few_shot(TRAIN, TEST, plan=PLAN, **asked)  # type: ignore[arg-type]
+
+
+def test_a_class_seen_in_training_cannot_be_tested_on() -> None:
+    with pytest.raises(ValueError, match="10 in both"):
+        bench_few_shot(TRAIN, TRAIN, ways=3, shots=1, episodes=2, plan=PLAN)
+
+
+def test_what_is_measured_does_not_depend_on_torchs_own_seed() -> None:
+    torch.manual_seed(0)
+    one = run(("protonet",))
+    torch.manual_seed(1)
+    assert (
+        run(("protonet",))["methods"]["protonet"]["accuracy"]
+        == (one["methods"]["protonet"]["accuracy"])
+    )

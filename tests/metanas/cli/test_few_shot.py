@@ -1,0 +1,131 @@
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from metadata_store.store import open_store
+from metanas import meta_shelf
+from tests.contracts.command_line import CommandLine, command_line
+from tests.contracts.drawings import drawn_classes
+
+SMALL = ("--size", "12", "--option", "width=4", "--option", "stem=4", "--option",
+    "operations=none,skip_connect,sep_conv_3x3")  # fmt: skip
+SHORT = ("--iterations", "4", "--every", "2", "--train-ways", "4", "--ways", "3")
+
+
+@pytest.fixture
+def metanas(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> CommandLine:
+    monkeypatch.setenv("METANAS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    open_store(url).close()
+    return command_line(url, capsys)
+
+
+def folder(path: Path, n: int, images: int, seed: int = 0) -> str:
+    drawings = drawn_classes(n, images, seed=seed)
+    pairs = zip(drawings.images.numpy(), drawings.labels.tolist(), strict=True)
+    for index, (image, label) in enumerate(pairs):
+        file = path / f"class {seed} {label}" / f"{index}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image[0]).save(file)
+    return str(path)
+
+
+def test_the_journey_from_many_classes_to_a_network_of_five(
+    metanas: CommandLine, tmp_path: Path
+) -> None:
+    many = folder(tmp_path / "many", 12, 6)
+    trained = metanas.ok("meta-train", "--episodes", many, "--name", "mine", *SMALL, *SHORT)
+    assert {"accuracy", "ci95", "architecture", "seconds", "params"} <= trained.keys()
+    assert [point["iteration"] for point in trained["curve"]] == [2, 4]
+    assert meta_shelf.fetch("mine").method == "tnas"
+    assert trained["mlflow_run"]
+    again = metanas.ok("meta-train", "--episodes", many, "--name", "mine", *SMALL, *SHORT)
+    assert again["curve"] == trained["curve"]
+
+    few = folder(tmp_path / "few", 5, 5, seed=1)
+    out = tmp_path / "few.pt2"
+    made = metanas.ok("adapt", few, "--meta", "mine", "--export", str(out))
+    assert {"accuracy", "ci95", "architecture", "seconds"} <= made.keys()
+    assert (made["task"], made["shots"], made["judged"]) == ("few", 4, 5)
+    network = torch.export.load(out).module()
+    assert network(torch.rand(2, 1, 12, 12)).shape == (2, 5)
+    info = metanas.ok("store", "info")
+    assert (info["tasks"], info["trials"]) == (1, 1)
+    stored = metanas.ok("store", "export", str(tmp_path / "trials.parquet"))
+    assert stored["written"] == 1
+    assert made["mlflow_run"]
+
+
+def test_a_registered_task_is_adapted_to_as_well(metanas: CommandLine, tmp_path: Path) -> None:
+    few = folder(tmp_path / "few", 3, 6, seed=1)
+    metanas.ok("task", "add", "mine", few)
+    made = metanas.ok("adapt", "mine", "--shots", "2", "--no-mlflow")
+    assert (made["task"], made["meta"], made["shots"]) == ("mine", "omniglot", 2)
+    assert made["input_shape"] == [1, 28, 28]
+    assert made["mlflow_run"] is None
+
+
+def test_a_folder_is_no_task_that_only_shares_its_name(
+    metanas: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few, other = folder(tmp_path / "few", 3, 6), folder(tmp_path / "x" / "few", 3, 6, seed=1)
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):  # the second time the store knows a task of that name by its trial
+        assert metanas.ok("adapt", "few", "--shots", "2", "--no-mlflow")["task"] == "few"
+    metanas.ok("task", "add", "few", few)
+    assert metanas.ok("adapt", other, "--shots", "2", "--no-mlflow")["task"].startswith("few-")
+
+
+def test_methods_are_compared_on_the_same_episodes(metanas: CommandLine, tmp_path: Path) -> None:
+    train, test = folder(tmp_path / "a", 8, 5), folder(tmp_path / "b", 4, 5, seed=1)
+    document = metanas.ok(
+        "bench", "few-shot", "--train", train, "--test", test, "--ways", "3", "--episodes", "4",
+        "--size", "12", "--iterations", "2", "--every", "2", "--methods", "protonet,fine_tuning",
+    )  # fmt: skip
+    assert set(document["methods"]) == {"protonet", "fine_tuning"}
+    assert set(document["paired"]) == {"protonet - fine_tuning"}
+    row = document["methods"]["protonet"]
+    assert {"accuracy", "ci95", "adapt_seconds", "params"} <= row.keys()
+
+
+def test_wrong_input_is_one_line(metanas: CommandLine, tmp_path: Path) -> None:
+    many, few = folder(tmp_path / "many", 12, 6), folder(tmp_path / "few", 3, 5, seed=1)
+    train = ("meta-train", "--name", "x", *SMALL)
+    bench = ("bench", "few-shot", "--methods", "protonet", "--size", "12", "--iterations", "1")
+    told = {
+        (*train, "--episodes", few): "at least 10 classes",
+        (*train, "--episodes", many, "--shots", "9", "--ways", "3"): "images of each class",
+        (*train, "--episodes", str(tmp_path / "nothing")): "no task, file or folder",
+        (*train, "--episodes", many, "--ways", "3", "--validation", many): "12 in both",
+        (*train, "--episodes", many, "--ways", "3", "--method", "maml"): "got 'maml'",
+        (*train, "--episodes", many, "--ways", "3", "--option", "depth=2"): "no option 'depth'",
+        (*train, "--episodes", many, "--option", "depth"): "NAME=VALUE",
+        ("meta-train", "--episodes", many, "--name", "a/b"): "meta-architecture's name",
+        ("adapt", few, "--meta", "nobody"): "known are omniglot",
+        ("adapt", few, "--shots", "5"): "1 to 4 shots",
+        ("adapt", str(tmp_path / "nothing")): "no task, file or folder",
+        ("adapt", few, "--export", "network.txt"): ".pt2",
+        (*bench, "--train", many, "--test", many, "--ways", "3"): "12 in both",
+        (*bench, "--train", many, "--test", few, "--ways", "4"): "at least 4 classes",
+        (*bench, "--train", many, "--test", few, "--ways", "3", "--shots", "5"): "images of each",
+        (*bench, "--train", many, "--test", few, "--methods", "x", "--ways", "3"): "method",
+    }
+    for arguments, text in told.items():
+        assert text in metanas.wrong(*arguments), arguments
+    assert metanas.ok("store", "info")["trials"] == 0
+
+
+def test_another_of_that_name_is_not_overwritten_unasked(
+    metanas: CommandLine, tmp_path: Path
+) -> None:
+    many = folder(tmp_path / "many", 12, 6)
+    train = ("meta-train", "--episodes", many, "--name", "mine", *SMALL, *SHORT, "--no-mlflow")
+    metanas.ok(*train)
+    assert "give --replace" in metanas.wrong(*train, "--seed", "1")
+    metanas.ok(*train, "--seed", "1", "--replace")

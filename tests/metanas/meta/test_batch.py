@@ -1,0 +1,52 @@
+import torch
+
+from metanas.meta.batch import batch_of, contrast, views
+from tasks.episodes import Episodes, draw
+from tests.contracts.drawings import drawn_classes
+
+
+def episodes() -> Episodes:
+    return draw(drawn_classes(6, 4), range(2), ways=3, shots=2, queries=2, seed=0)
+
+
+def test_the_support_has_mean_zero_and_deviation_one() -> None:
+    batch = batch_of(episodes())
+    torch.testing.assert_close(batch.support.mean((1, 3, 4)), torch.zeros(2, 1), atol=1e-5, rtol=0)
+    torch.testing.assert_close(batch.support.square().mean((1, 3, 4)), torch.ones(2, 1))
+    assert (len(batch), batch.ways) == (2, 3)
+
+
+def test_queries_are_scaled_by_what_the_support_shows() -> None:
+    given = episodes()
+    shift, factor = contrast(given.support)
+    expected = (given.query[1] / 255 - shift[1]) * factor[1]
+    torch.testing.assert_close(batch_of(given).query[1], expected)
+
+
+def test_negatives_look_the_same() -> None:
+    given = episodes()
+    negative = Episodes(
+        255 - given.support,
+        given.support_labels,
+        255 - given.query,
+        given.query_labels,
+        given.classes,
+    )
+    torch.testing.assert_close(
+        batch_of(negative).query, batch_of(given).query, rtol=1e-3, atol=1e-3
+    )
+
+
+def test_images_of_one_shade_stay_finite() -> None:
+    blank = torch.full((1, 2, 3, 4, 4), 7, dtype=torch.uint8)
+    labels = torch.tensor([[0, 1]])
+    batch = batch_of(Episodes(blank, labels, blank, labels, labels))
+    assert batch.support.isfinite().all()
+
+
+def test_views_are_the_image_moved() -> None:
+    support = torch.rand(2, 3, 1, 28, 28)
+    moved = views(support)
+    assert moved.shape == (2, 2, 3, 1, 28, 28)
+    torch.testing.assert_close(moved[0][..., 1, 2], support[..., 0, 0])
+    assert not torch.equal(moved[0], moved[1])

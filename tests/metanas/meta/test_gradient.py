@@ -1,0 +1,233 @@
+from dataclasses import replace
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+from torch.func import functional_call
+from torch.nn import functional
+
+from metanas.meta.batch import Batch, batch_of
+from metanas.meta.gradient import GradientLearner
+from metanas.meta.recipe import ARCHITECTURE, HEAD, WEIGHTS, Inner, Parameters
+from metanas.meta.supernet import Super
+from metanas.networks.four_conv import FourConv
+from tasks.episodes import draw
+from tests.contracts.drawings import drawn_classes
+
+SHAPE = (1, 12, 12)
+WAYS = 3
+SMALL = Super(width=4, stem=4, operations="none,max_pool_3x3,skip_connect,sep_conv_3x3")
+FOUR_CONV = partial(FourConv, SHAPE, width=4)
+
+
+def batch(n: int = 3) -> Batch:
+    drawn = draw(drawn_classes(12, 6), range(n), ways=WAYS, shots=2, queries=3, seed=0)
+    return batch_of(drawn)
+
+
+def doubled(tasks: Batch) -> Batch:
+    return replace(tasks, support=tasks.support.double(), query=tasks.query.double())
+
+
+def leaves(learner: GradientLearner, *, double: bool = False) -> Parameters:
+    parameters = learner.initial(0)
+    if double:
+        parameters = {name: p.double() for name, p in parameters.items()}
+    return {name: p.clone().requires_grad_() for name, p in parameters.items()}
+
+
+def gradients(learner: GradientLearner, tasks: Batch, *, double: bool = False) -> Parameters:
+    parameters = leaves(learner, double=double)
+    torch.autograd.backward(learner.loss(parameters, tasks, progress=1.0).value)
+    return {n: p.grad for n, p in parameters.items() if p.grad is not None}
+
+
+def plain_maml(learner: GradientLearner, tasks: Batch, *, steps: int, second: bool) -> Parameters:
+    """MAML written as a loop over tasks with PyTorch's ordinary autograd."""
+    parameters = leaves(learner, double=True)
+    body = FOUR_CONV().double()
+
+    def loss(p: Parameters, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        weights = {n.removeprefix(WEIGHTS): v for n, v in p.items() if n.startswith(WEIGHTS)}
+        features = functional_call(body, weights, (images,))
+        logits = functional.linear(features, p[f"{HEAD}weight"], p[f"{HEAD}bias"])
+        return functional.cross_entropy(logits, labels)
+
+    for task in range(len(tasks)):
+        fast = parameters
+        for _ in range(steps):
+            value = loss(fast, tasks.support[task], tasks.support_labels[task])
+            found = torch.autograd.grad(value, list(fast.values()), create_graph=second)
+            fast = {
+                n: p - learner.inner.lr * g for (n, p), g in zip(fast.items(), found, strict=True)
+            }
+        outer = loss(fast, tasks.query[task], tasks.query_labels[task])
+        torch.autograd.backward(outer / len(tasks))
+    return {n: p.grad for n, p in parameters.items() if p.grad is not None}
+
+
+@pytest.mark.parametrize("vectorised", [True, False])
+@pytest.mark.parametrize("second", [True, False])
+@pytest.mark.parametrize("steps", [1, 2])
+def test_gradients_are_those_of_a_plain_loop(vectorised: bool, second: bool, steps: int) -> None:
+    learner = GradientLearner(
+        FOUR_CONV,
+        inner=Inner(steps=steps, lr=0.3, second_order=second),
+        ways=WAYS,
+        vectorised=vectorised,
+    )
+    tasks = doubled(batch())
+    ours = gradients(learner, tasks, double=True)
+    theirs = plain_maml(learner, tasks, steps=steps, second=second)
+    assert ours.keys() == theirs.keys()
+    for name, gradient in theirs.items():
+        torch.testing.assert_close(ours[name], gradient, rtol=1e-5, atol=1e-9)
+
+
+def test_first_and_second_order_differ() -> None:
+    tasks = doubled(batch())
+    first, second = (
+        gradients(
+            GradientLearner(FOUR_CONV, inner=Inner(lr=0.3, second_order=order), ways=WAYS),
+            tasks,
+            double=True,
+        )
+        for order in (False, True)
+    )
+    assert any(not torch.allclose(first[n], second[n], rtol=1e-3) for n in first)
+
+
+@pytest.mark.parametrize("second", [True, False])
+def test_a_supernet_mapped_over_tasks_is_the_loop_over_them(second: bool) -> None:
+    tasks = doubled(batch())
+    found = []
+    for vectorised in (True, False):
+        learner = GradientLearner(
+            lambda: SMALL.maker(SHAPE)().double(),
+            inner=Inner(2, 0.05, 0.1, second_order=second, learned_rates=True, every_step=True),
+            relaxed=SMALL.relaxed(hard_from=0.5, against_free=0.1),
+            vectorised=vectorised,
+        )
+        found.append(gradients(learner, tasks, double=True))
+    mapped, looped = found
+    assert mapped.keys() == looped.keys()
+    for name, gradient in looped.items():
+        torch.testing.assert_close(mapped[name], gradient, rtol=1e-6, atol=1e-9)
+    assert any(name.startswith("rates.architecture") for name in mapped)
+
+
+def searching(**options: float | int) -> GradientLearner:
+    return GradientLearner(
+        SMALL.maker(SHAPE),
+        inner=Inner(**{"steps": 1, "lr": 0.05, "architecture_lr": 0.5, **options}),  # type: ignore[arg-type]
+        relaxed=SMALL.relaxed(hard_from=0.5, against_free=0.1),
+    )
+
+
+def test_weights_and_architecture_adapt_together_to_each_task() -> None:
+    learner = searching()
+    parameters = learner.initial(0)
+    adapted = learner.adapt(parameters, batch())
+    for kind in ("normal", "reduction"):
+        name = f"{ARCHITECTURE}{kind}"
+        moved = (adapted[name] - parameters[name]).flatten(1).norm(dim=1)
+        torch.testing.assert_close(moved, torch.full((3,), 0.5), rtol=1e-3, atol=1e-4)
+        assert not torch.allclose(adapted[name][0], adapted[name][1])
+    weights = [name for name in adapted if name.startswith(WEIGHTS)]
+    assert any(not torch.allclose(adapted[n][0], adapted[n][1]) for n in weights)
+
+
+def test_an_architecture_may_be_left_as_it_is() -> None:
+    learner = searching()
+    parameters = learner.initial(0)
+    still = learner.adapt(parameters, batch(), adapt_architecture=False)
+    assert not any(name.startswith(ARCHITECTURE) for name in still)
+    unadapted = learner.logits(parameters, batch(), adapt_architecture=False)
+    assert not torch.allclose(unadapted, learner.logits(parameters, batch()))
+
+
+def test_without_a_step_nothing_moves() -> None:
+    learner = searching(steps=0)
+    parameters = learner.initial(0)
+    adapted = learner.adapt(parameters, batch())
+    assert all(torch.equal(adapted[name], parameters[name]) for name in adapted)
+    assert learner.logits(parameters, batch()).shape == (3, 9, WAYS)
+
+
+def test_a_warm_up_learns_features_only() -> None:
+    tasks = batch()
+    warm, none = searching(warm_up=0.5), searching(steps=0)
+    parameters = warm.initial(0)
+    early = warm.loss(parameters, tasks, progress=0.4)
+    assert torch.equal(early.value, none.loss(parameters, tasks, progress=0.4).value)
+    late = warm.loss(parameters, tasks, progress=0.6)
+    assert not torch.equal(late.value, none.loss(parameters, tasks, progress=0.6).value)
+
+
+def test_gates_sharpen_as_meta_training_goes_on() -> None:
+    learner = searching()
+    temperatures = [learner.temperature(progress) for progress in (0.0, 0.25, 0.5, 1.0)]
+    assert temperatures == pytest.approx([1.0, 0.1**0.5, 0.1, 0.1])
+
+
+def test_later_only_the_strongest_operations_are_met_and_all_gates_learn() -> None:
+    learner = searching(steps=0)
+    tasks = batch()
+    parameters = {n: p.clone().requires_grad_() for n, p in learner.initial(0).items()}
+    loss = learner.loss(parameters, tasks, progress=0.5)
+    judged = learner.logits(parameters, tasks, discrete=True)
+    right = (judged.argmax(-1) == tasks.query_labels).float().mean()
+    assert loss.accuracy == pytest.approx(float(right))
+    torch.autograd.backward(loss.value)
+    logits = parameters[f"{ARCHITECTURE}normal"].grad
+    assert logits is not None
+    assert (logits.abs().sum(1) > 0).all()
+    unused = [
+        name
+        for name, p in parameters.items()
+        if name.startswith(WEIGHTS) and ".edges." in name and (p.grad is None or not p.grad.any())
+    ]
+    assert unused
+
+
+def test_the_loss_pays_for_operations_without_parameters() -> None:
+    tasks = batch()
+    free, paid = (
+        GradientLearner(
+            SMALL.maker(SHAPE),
+            inner=Inner(steps=0),
+            relaxed=SMALL.relaxed(hard_from=0.5, against_free=weight),
+        )
+        for weight in (0.0, 2.0)
+    )
+    parameters = free.initial(0)
+    one, other = (each.loss(parameters, tasks, progress=1.0) for each in (free, paid))
+    assert one.free_share == pytest.approx(2 / 3, abs=0.01)
+    assert float(other.value - one.value) == pytest.approx(2 * one.free_share, rel=1e-4)
+
+
+def test_a_learned_head_is_for_its_ways_only() -> None:
+    learner = GradientLearner(FOUR_CONV, inner=Inner(), ways=5)
+    with pytest.raises(ValueError, match="for 5 classes, got tasks of 3"):
+        learner.logits(learner.initial(0), batch())
+
+
+def test_a_learned_head_takes_no_warm_up() -> None:
+    with pytest.raises(ValueError, match="warm-up"):
+        GradientLearner(FOUR_CONV, inner=Inner(warm_up=0.5), ways=5)
+
+
+@pytest.mark.parametrize("option", [{"steps": -1}, {"lr": -0.1}, {"architecture_lr": -1.0}])
+def test_rates_and_steps_are_not_negative(option: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="negative"):
+        Inner(**option)  # type: ignore[arg-type]
+
+
+def test_the_network_itself_is_never_changed() -> None:
+    body = FOUR_CONV()
+    before = {n: p.clone() for n, p in body.state_dict().items()}
+    learner = GradientLearner(lambda: body, inner=Inner(), ways=WAYS)
+    gradients(learner, batch())
+    assert isinstance(body, nn.Module)
+    assert all(torch.equal(p, before[n]) for n, p in body.state_dict().items())

@@ -1,0 +1,75 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from metanas.meta.meta_architecture import SEARCHING, MetaArchitecture
+from metanas.meta.recipe import ARCHITECTURE
+
+SHAPE = (1, 12, 12)
+OPTIONS = {"width": 4, "stem": 4, "nodes": 3, "operations": "none,skip_connect,sep_conv_3x3"}
+
+
+def made(method: str = "tnas") -> MetaArchitecture:
+    return MetaArchitecture.fresh(method, OPTIONS, SHAPE, seed=0)
+
+
+@pytest.mark.parametrize("method", list(SEARCHING))
+def test_its_state_makes_it_anew(method: str) -> None:
+    meta = replace(made(method), facts={"accuracy": 0.5})
+    again = MetaArchitecture.of(meta.state())
+    assert (again.method, again.options, again.facts) == (method, OPTIONS, {"accuracy": 0.5})
+    assert all(torch.equal(again.parameters[n], p) for n, p in meta.parameters.items())
+    assert again.architecture == meta.architecture
+
+
+def test_its_architecture_is_of_its_space() -> None:
+    meta = made()
+    assert meta.space.name == "darts-3"
+    meta.space.validate(meta.architecture)
+    logits = torch.zeros(9, 3)
+    logits[:, 2] = 1.0
+    convolved = replace(meta, parameters={**meta.parameters, f"{ARCHITECTURE}normal": logits})
+    operations = [v for n, v in convolved.architecture.choices.items() if n.startswith("normal_op")]
+    assert set(operations) == {"sep_conv_3x3"}
+
+
+def test_a_layout_of_one_kind_of_cell_still_names_both() -> None:
+    meta = MetaArchitecture.fresh("tnas", {**OPTIONS, "layout": "nn"}, SHAPE, seed=0)
+    meta.space.validate(meta.architecture)
+
+
+def test_its_size_counts_weights_only() -> None:
+    meta = made()
+    body = meta.frame.maker(SHAPE)()
+    assert meta.size == sum(p.numel() for p in body.parameters())
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "told"),
+    [
+        ("maml", {}, "need a method with an architecture, .* got 'maml'"),
+        ("tnas", {"depth": 3}, "no option 'depth'; it has width"),
+        ("tnas", {"operations": "conv"}, "got 'conv'"),
+        ("tnas", {"width": 0}, "width=0"),
+    ],
+)
+def test_unknown_methods_and_options_are_told(
+    method: str, options: dict[str, int], told: str
+) -> None:
+    with pytest.raises(ValueError, match=told):
+        MetaArchitecture.fresh(method, options, SHAPE, seed=0)
+
+
+def test_parameters_of_another_network_are_refused() -> None:
+    meta = made()
+    with pytest.raises(ValueError, match="not those of tnas"):
+        replace(meta, options={**OPTIONS, "width": 5})
+    with pytest.raises(ValueError, match="not those of tnas"):
+        replace(meta, parameters={})
+
+
+@pytest.mark.parametrize("broken", [{}, {"format": 99}, {"format": 1}])
+def test_a_state_of_something_else_is_refused(broken: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match=r"lacks|format"):
+        MetaArchitecture.of(broken)

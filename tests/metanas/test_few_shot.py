@@ -1,0 +1,165 @@
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from metadata_store.records import Task, TrialState
+from metanas.few_shot import Adapted, adapt, fitted, meta_train, wilson
+from metanas.meta.meta_architecture import MetaArchitecture
+from metanas.meta.training import Plan, Point
+from metanas.networks.counts import count
+from metanas.networks.export import export
+from tasks.load import TaskData, prepare
+from tests.contracts.drawings import drawn_classes
+
+SHAPE = (1, 12, 12)
+OPTIONS = {"width": 4, "stem": 4, "operations": "none,skip_connect,sep_conv_3x3"}
+META = MetaArchitecture.fresh("tnas", OPTIONS, SHAPE, seed=0)
+PLAN = Plan(
+    ways=3, shots=1, queries=2, batch=2, iterations=4, every=2, validation_ways=3,
+    validation_episodes=3,
+)  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Four classes of ten coloured drawings each."""
+    drawings = drawn_classes(4, 10, side=18, channels=3)
+    for index, (image, label) in enumerate(
+        zip(drawings.images.numpy(), drawings.labels.tolist(), strict=True)
+    ):
+        file = tmp_path / "drawings" / f"class {label}" / f"{index}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.moveaxis(image, 0, -1)).save(file)
+    return tmp_path / "drawings"
+
+
+def task(folder: Path) -> Task:
+    return Task("drawings", "image_folder", str(folder), 0, None, (), None, {})
+
+
+def data(folder: Path, meta: MetaArchitecture = META) -> TaskData:
+    return prepare("image_folder", fitted(task(folder), meta).data, cache=folder.parent / "cache")
+
+
+def adapted(folder: Path, **options: int) -> Adapted:
+    return adapt(META, task(folder), data(folder), source="tests", **options)  # type: ignore[arg-type]
+
+
+def test_images_are_brought_to_the_size_and_channels_of_the_meta_architecture(
+    folder: Path,
+) -> None:
+    assert data(folder).shape == SHAPE
+    asked = replace(task(folder), data=f"{folder}#size=20&val=0.5")
+    assert fitted(asked, META).data.endswith("#grey=1&size=12&val=0.5")
+
+
+def test_adapting_gives_a_network_a_trial_and_an_accuracy(folder: Path) -> None:
+    made = adapted(folder)
+    assert (made.shots, made.judged) == (8, 8)
+    assert made.classes == tuple(f"class {i}" for i in range(4))
+    trial = made.trial
+    META.space.validate(trial.architecture)
+    assert (trial.task, trial.source, trial.state) == ("drawings", "tests", TrialState.COMPLETED)
+    assert trial.score == pytest.approx(made.accuracy)
+    assert trial.extras["params"] == count(made.module, SHAPE).params
+    assert math.isnan(made.test_accuracy)
+    logits = made.module(torch.rand(3, *SHAPE))
+    assert logits.shape == (3, 4)
+    assert made.accuracy > 0.5  # even a random network tells such patterns apart
+
+
+def test_the_rest_of_the_training_images_is_held_out(folder: Path) -> None:
+    made = adapted(folder, shots=2)
+    assert (made.shots, made.judged) == (2, 4 * 10 - 4 * 2)
+
+
+def test_the_same_seed_adapts_alike(folder: Path) -> None:
+    one, again, other = (adapted(folder, shots=2, seed=seed) for seed in (1, 1, 2))
+    x = torch.rand(2, *SHAPE)
+    assert torch.equal(one.module(x), again.module(x))
+    assert not torch.equal(one.module(x), other.module(x))
+
+
+def test_training_may_go_on_from_the_adapted_weights(folder: Path) -> None:
+    made = adapted(folder, epochs=2)
+    assert made.trial.curve.epochs == (1, 2)
+    assert made.judged == 8
+    assert not made.module.training
+
+
+def test_the_network_is_exported_whole(folder: Path, tmp_path: Path) -> None:
+    made = adapted(folder)
+    export(made.module, tmp_path / "network.pt2", SHAPE)
+    again = torch.export.load(tmp_path / "network.pt2").module()
+    x = torch.rand(3, *SHAPE)
+    torch.testing.assert_close(again(x), made.module(x))
+
+
+def test_too_many_shots_are_told(folder: Path) -> None:
+    with pytest.raises(ValueError, match="need 1 to 8 shots"):
+        adapted(folder, shots=9)
+
+
+def test_grey_images_serve_where_colours_are_wanted(folder: Path) -> None:
+    meta = MetaArchitecture.fresh("tnas", OPTIONS, (3, 12, 12), seed=0)
+    made = adapt(meta, task(folder), data(folder), source="tests")
+    assert made.module(torch.rand(1, 3, 12, 12)).shape == (1, 4)
+
+
+def test_images_of_another_size_are_refused(folder: Path) -> None:
+    meta = MetaArchitecture.fresh("tnas", OPTIONS, (1, 9, 9), seed=0)
+    with pytest.raises(ValueError, match=r"shape \(1, 9, 9\)"):
+        adapt(meta, task(folder), data(folder), source="tests")
+
+
+def test_a_task_known_only_by_its_trials_has_no_images() -> None:
+    with pytest.raises(ValueError, match="no images"):
+        fitted(Task.table("t"), META)
+
+
+def test_a_meta_training_killed_goes_on_from_its_file(tmp_path: Path) -> None:
+    class Killed(Exception):
+        pass
+
+    train, other = drawn_classes(12, 6), drawn_classes(6, 6, seed=1)
+
+    def run(path: Path, kill: bool) -> tuple[MetaArchitecture, list[int]]:
+        told: list[int] = []
+
+        def tell(point: Point, iterations: int) -> None:
+            told.append(point.iteration)
+            if kill:
+                raise Killed
+
+        made = meta_train(
+            train, other, method="tnas", options=OPTIONS, plan=PLAN, path=path, told=tell
+        )
+        return made.meta, told
+
+    with pytest.raises(Killed):
+        run(tmp_path / "killed.pt", True)
+    resumed, told = run(tmp_path / "killed.pt", False)
+    whole, _ = run(tmp_path / "whole.pt", False)
+    assert told == [2, 4]
+    for name, value in whole.parameters.items():
+        assert torch.equal(resumed.parameters[name], value)
+
+
+def test_a_meta_training_has_a_record() -> None:
+    train, other = drawn_classes(12, 6), drawn_classes(6, 6, seed=1)
+    made = meta_train(train, other, method="tnas", options=OPTIONS, plan=PLAN)
+    trial = made.trial("drawings", "tests", 0)
+    assert len(trial.curve) == 2
+    assert trial.score == pytest.approx(made.best.accuracy.value)
+    assert trial.architecture == made.meta.architecture
+    assert made.meta.facts["accuracy"] == made.best.accuracy.value
+
+
+def test_an_interval_of_a_share_never_shrinks_to_nothing() -> None:
+    assert wilson(1.0, 5) == pytest.approx(0.217, abs=0.01)
+    assert wilson(0.5, 10_000) == pytest.approx(1.96 * 0.005, rel=1e-2)

@@ -1,0 +1,54 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from metanas import meta_shelf
+from metanas.meta.meta_architecture import MetaArchitecture
+
+META = MetaArchitecture.fresh(
+    "tnas",
+    {"width": 4, "stem": 4, "operations": "none,skip_connect,sep_conv_3x3"},
+    (1, 8, 8),
+    seed=0,
+)
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+
+
+def test_what_is_kept_is_fetched() -> None:
+    file = meta_shelf.keep(META, "mine-1.0")
+    assert file.is_file()
+    again = meta_shelf.fetch("mine-1.0")
+    assert all(torch.equal(again.parameters[n], p) for n, p in META.parameters.items())
+    assert "mine-1.0" in meta_shelf.names()
+
+
+def test_one_comes_with_the_package() -> None:
+    shipped = meta_shelf.fetch("omniglot")
+    assert shipped.input_shape == (1, 28, 28)
+    assert float(shipped.facts["accuracy"]) > 0.7
+    assert (meta_shelf.SHIPPED / "omniglot.pt").stat().st_size < 1_000_000
+
+
+def test_an_unknown_name_is_told_with_the_known_ones() -> None:
+    with pytest.raises(ValueError, match=r"no meta-architecture 'none'; known are .*omniglot"):
+        meta_shelf.fetch("none")
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "a b"])
+def test_a_name_is_that_of_a_file(name: str) -> None:
+    with pytest.raises(ValueError, match="a meta-architecture's name"):
+        meta_shelf.keep(META, name)
+
+
+def test_a_damaged_file_is_told() -> None:
+    meta_shelf.keep(META, "mine").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match=r"mine\.pt holds no meta-architecture"):
+        meta_shelf.fetch("mine")
+    torch.save({"format": 1}, meta_shelf.path_of("mine"))
+    with pytest.raises(ValueError, match=r"mine\.pt holds no meta-architecture"):
+        meta_shelf.fetch("mine")
