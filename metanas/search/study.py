@@ -180,16 +180,20 @@ def seed_for(trials: Sequence[FrozenTrial], number: int, text: str, first: int) 
 
     Why: the same seed would give the same curve and be no further measurement.
 
+    Ask only when the study knows that this trial runs this architecture. Of two workers
+    that come upon one at once each then sees the other or is seen, so that never both
+    take `first`; the others' seeds follow from their numbers, and so differ.
+
     Args:
         number: of the trial.
         text: the architecture, as `Architecture.json`.
+        first: where no other trial has the architecture.
     """
-    before = [
-        each
+    again = any(
+        each.number != number and each.user_attrs.get(ARCHITECTURE) == text
         for each in standing(trials)
-        if each.number < number and each.user_attrs.get(ARCHITECTURE) == text
-    ]
-    return (first + len(before)) % 2**31
+    )
+    return (first + 1 + number if again else first) % 2**31
 
 
 def known_study(storage: optuna.storages.BaseStorage, name: str) -> optuna.Study:

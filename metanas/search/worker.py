@@ -122,10 +122,10 @@ def _named(
 ) -> int:
     """Notes what the trial runs, so that another worker can go on with it."""
     seed = trial.user_attrs.get(SEED)
+    patiently(lambda: trial.set_user_attr(ARCHITECTURE, architecture.json))
     if seed is None:
         trials = patiently(lambda: study.get_trials(deepcopy=False))
         seed = seed_for(trials, trial.number, architecture.json, share.seed)
-    patiently(lambda: trial.set_user_attr(ARCHITECTURE, architecture.json))
     patiently(lambda: trial.set_user_attr(SEED, seed))
     return int(seed)
 

@@ -20,6 +20,7 @@ from metanas.search.study import (
     claim,
     counted,
     requeue,
+    seed_for,
     standing,
 )
 from metanas.search.watch import Watch
@@ -220,8 +221,24 @@ def test_an_architecture_tried_again_gets_another_seed(study: optuna.Study) -> N
         study.enqueue_trial({"kind": "b", "size": 2, "rate": 0.1})
     store = MemoryStore()
     work(study, share(store, budget=3))
-    assert [each.seed for each in ran(study)] == [0, 1, 2]
-    assert len(list(store.trials())) == 3
+    seeds = [each.seed for each in ran(study)]
+    assert seeds[0] == 0
+    assert len(set(seeds)) == len(list(store.trials())) == 3
+
+
+@pytest.mark.parametrize("second_looks_first", [True, False])
+def test_workers_that_come_upon_one_architecture_at_once_take_different_seeds(
+    study: optuna.Study, second_looks_first: bool
+) -> None:
+    first, second = study.ask(), study.ask()
+    order = [second, first] if second_looks_first else [first, second]
+    seeds = []
+    for trial in order:
+        trial.set_user_attr(ARCHITECTURE, "{}")
+        seeds.append(seed_for(study.trials, trial.number, "{}", 0))
+    both = [seed_for(study.trials, trial.number, "{}", 0) for trial in order]
+    assert seeds[0] == 0
+    assert len(set(seeds)) == len(set(both)) == 2
 
 
 def test_a_trial_without_the_value_of_an_objective_fails() -> None:
