@@ -223,6 +223,9 @@ def make_pruner(
             {"lcranknet": LCRankPruner}, named, "pruner", store=sources, task=task, space=space
         )
         return made
+    if named.name not in PRUNERS:
+        known = {"lcranknet", *PRUNERS}
+        raise SettingsError(f"unknown pruner {named.name!r}; {nearest(named.name, known)}")
     return _make({**PRUNERS}, named, "pruner")
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pyarrow as pa
 
 from metadata_store.batch import Trials
 from metadata_store.errors import UnknownTask
-from metadata_store.records import Task
+from metadata_store.records import Task, TrialState
 from metadata_store.store import MetadataStore
 from tasks.similarity import Neighbour, nearest
 
@@ -27,6 +28,7 @@ def source_trials(
     neighbours: int,
     exclude: Sequence[str] = (),
     most: int | None = MOST,
+    stopped: bool = False,
 ) -> tuple[list[Neighbour], Trials]:
     """The nearest other tasks with scores in a space, and their trials; none where there are none.
 
@@ -37,6 +39,9 @@ def source_trials(
         neighbours: how many tasks at most.
         exclude: tasks not to learn from.
         most: trials of one task at most; None for all.
+        stopped: whether a stopped trial counts as one that ended with its best value so far.
+            That is a lower bound; but a search that stops keenly leaves few others, and
+            what it left out says most about what is bad.
 
     Raises:
         UnknownTask: one to exclude.
@@ -44,6 +49,8 @@ def source_trials(
     for name in exclude:
         store.task(name)  # a name misspelt would leave its task in, unnoticed
     everything = store.batch(space=space)
+    if stopped:
+        everything = _ended(everything)
     scored = everything.take(np.isfinite(everything.scores))
     pairs = np.stack([scored.codes("task"), scored.architecture_codes.astype(np.int32)])
     different = np.bincount(np.unique(pairs, axis=1)[0], minlength=len(scored.names("task")))
@@ -68,6 +75,14 @@ def as_task(store: MetadataStore, task: str | Task) -> Task:
         return store.task(task)
     except UnknownTask:
         return Task.table(task)
+
+
+def _ended(trials: Trials) -> Trials:
+    """The stopped ones as if they had been completed."""
+    states = np.array(trials.names("state"), dtype=object)[trials.codes("state")]
+    states[trials.stopped] = TrialState.COMPLETED.value
+    place = trials.table.schema.get_field_index("state")
+    return Trials(trials.table.set_column(place, "state", pa.array(states, pa.string())))
 
 
 def _thinned(trials: Trials, most: int | None) -> Trials:

@@ -131,7 +131,7 @@ def _search(given: Namespace) -> None:
     from metanas.warm_start import SearchLog, result
 
     url = user_url(given.store)
-    elsewhere = given.workers > 1 or given.executor != "local"
+    elsewhere = given.workers > 1 or given.executor != "local" or given.address is not None
     if elsewhere and url.startswith("memory:"):
         raise SettingsError("a store in memory cannot be shared by workers; give it a file")
     quiet()
@@ -139,7 +139,7 @@ def _search(given: Namespace) -> None:
         job = Job(
             settings=asked,
             task=given.task,
-            study=given.study or unused_name(storage, given.task),
+            study=unused_name(storage, given.task) if given.study is None else given.study,
             store=url,
             checkpoints=None if asked.oracle else checkpoint.default_folder(),
             threads=threads_for(given.workers) if elsewhere else None,

@@ -102,7 +102,12 @@ def prepare(job: Job, store: MetadataStore, storage: optuna.storages.BaseStorage
     task = as_task(store, job.task) if settings.oracle else store.task(job.task)
     space, measure = make_measure(settings, store, task, checkpoints=job.checkpoints)
     neighbours, sources = source_trials(
-        store, task, space.name, neighbours=settings.neighbours, exclude=settings.exclude
+        store,
+        task,
+        space.name,
+        neighbours=settings.neighbours,
+        exclude=settings.exclude,
+        stopped=True,
     )
     known = {each.task: store.task(each.task) for each in neighbours}
     # Each worker's own, and another when a study is resumed: nobody draws the same again.

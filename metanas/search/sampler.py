@@ -200,7 +200,7 @@ class XferNASSampler(StrategySampler):
     def _learn(self, space: str | SearchSpace) -> None:
         name = space if isinstance(space, str) else space.name
         _, self._sources = source_trials(
-            self._store, self._record, name, neighbours=self._neighbours
+            self._store, self._record, name, neighbours=self._neighbours, stopped=True
         )
         names = self._sources.present("task")
         self._tasks = {**self._tasks, **{each: self._store.task(each) for each in names}}

@@ -6,7 +6,7 @@ from metadata_store.records import Architecture, LearningCurve, Task, Trial, Tri
 from metanas.sources import LEAST, source_trials
 
 
-def filled(**counts: int) -> MemoryStore:
+def filled(state: TrialState = TrialState.COMPLETED, **counts: int) -> MemoryStore:
     """A store of tables with so many trials each."""
     store = MemoryStore()
     for task, count in counts.items():
@@ -15,7 +15,7 @@ def filled(**counts: int) -> MemoryStore:
                 task,
                 Architecture("made up", {"number": number}),
                 LearningCurve("accuracy", (1,), (0.5 + number / 1000,)),
-                TrialState.COMPLETED,
+                state,
                 0,
                 "test",
                 float("nan"),
@@ -52,3 +52,13 @@ def test_of_many_trials_some_are_drawn_the_same_each_time() -> None:
 def test_an_unknown_task_to_exclude_is_an_error() -> None:
     with pytest.raises(UnknownTask):
         source_trials(filled(many=9), Task.table("new"), "made up", neighbours=1, exclude=("mayn",))
+
+
+def test_stopped_trials_count_with_their_best_value_where_they_are_to() -> None:
+    store = filled(TrialState.STOPPED, stopped=9)
+    found = [
+        source_trials(store, Task.table("new"), "made up", neighbours=1, stopped=counts)[1]
+        for counts in (False, True)
+    ]
+    assert len(found[0]) == 0
+    assert found[1].scores.tolist() == pytest.approx([0.5 + number / 1000 for number in range(9)])

@@ -142,6 +142,7 @@ def test_a_resumed_search_does_not_draw_the_same_again(metanas: CommandLine, tab
 WRONG = {
     "unknown sampler 'tpo'; did you mean 'tpe'?": ["--sampler", "tpo"],
     "unknown pruner 'medan'; did you mean 'median'?": ["--pruner", "medan"],
+    "unknown pruner 'lcranknt'; did you mean 'lcranknet'?": ["--pruner", "lcranknt"],
     "wanted a number of at least 1, got 0": ["--budget", "0"],
     "objective needs score": ["--objective", "params"],
     "objective needs score, and": ["--objective", "score,score"],
@@ -151,10 +152,12 @@ WRONG = {
     ],
     "got /nowhere/x.parquet": ["--oracle", "/nowhere/x.parquet"],
     "a study's name is made of": ["--study", "a b"],
+    "made of letters, digits and . _ : + -, got ''": ["--study", ""],
     "no trials in space 'nasbench201'": ["--space", "nasbench201"],
     "nothing to export": ["--export", "x.onnx"],
     "unknown executor": ["--executor", "slurm"],
     "has no address": ["--workers", "2", "--address", "auto"],
+    "'local' has no address, got 'auto'": ["--address", "auto"],
     "no task 'thre'": ["--exclude", "thre"],
 }
 
