@@ -104,6 +104,10 @@ class TrainSettings:
         _check_seed(self.seed)
 
 
+MEASURED = ("score", "params", "flops", "latency_s", "seconds", "train_loss")
+"""What a training of a search tells; a trial table may tell other things."""
+
+
 @dataclass(frozen=True)
 class SearchSettings:
     """A search on one task.
@@ -146,6 +150,11 @@ class SearchSettings:
             raise ValueError(
                 "objective needs score, and may have other names, each once, "
                 f"got {','.join(self.objective) or 'none'}"
+            )
+        strange = sorted(set(names) - set(MEASURED))
+        if strange and not self.oracle:
+            raise ValueError(
+                f"a training has no {strange[0]!r} to search by; it has {', '.join(MEASURED)}"
             )
         _check_seed(self.seed)
 

@@ -80,3 +80,10 @@ def test_a_file_that_is_not_there_is_told_by_name(tmp_path: Path) -> None:
 
 def test_further_options_leave_out_those_not_given() -> None:
     assert Named("a", {"x": 1}).but(y=2, z=None) == Named("a", {"x": 1, "y": 2})
+
+
+def test_a_training_is_searched_by_what_it_tells_and_a_table_by_anything() -> None:
+    with pytest.raises(ValueError, match="a training has no 'parms' to search by; it has score, p"):
+        SearchSettings(3, objective=("score", "-parms"))
+    told = SearchSettings(3, objective=("score", "-parms"), oracle=("table.parquet",))
+    assert told.objective == ("score", "-parms")
