@@ -166,7 +166,7 @@ def make_sampler(
     """
     from metanas.search.named import NUMERIC_ONLY, ONE_OBJECTIVE, SAMPLERS
 
-    named, several = settings.sampler, len(settings.objective) > 1
+    named, several = settings.chosen_sampler, len(settings.objective) > 1
     if named.name in SAMPLERS:
         if named.name in NUMERIC_ONLY and all(space.domain.values()):
             raise SettingsError(

@@ -115,7 +115,8 @@ class SearchSettings:
     Attributes:
         budget: trials that may end, those of earlier runs of the study included.
         space: None for that of the oracle's tables, else the usual one.
-        sampler: a strategy, or one of Optuna's samplers.
+        sampler: a strategy, or one of Optuna's samplers; None for xfernas, or for tpe where
+            there are several objectives.
         pruner: stops trainings that will lose; None for lcranknet, or for none where
             there are several objectives or an oracle, which costs nothing.
         objective: "score", or several: names of extras, "-" before what is to be small.
@@ -130,7 +131,7 @@ class SearchSettings:
     budget: int
     space: Named | None = None
     evaluator: Named = Named("scratch")
-    sampler: Named = Named("xfernas")
+    sampler: Named | None = None
     pruner: Named | None = None
     objective: tuple[str, ...] = ("score",)
     neighbours: int = 12
@@ -157,6 +158,11 @@ class SearchSettings:
                 f"a training has no {strange[0]!r} to search by; it has {', '.join(MEASURED)}"
             )
         _check_seed(self.seed)
+
+    @property
+    def chosen_sampler(self) -> Named:
+        """The sampler given, or the default."""
+        return self.sampler or Named("xfernas" if len(self.objective) == 1 else "tpe")
 
 
 @dataclass(frozen=True)

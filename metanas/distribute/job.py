@@ -167,7 +167,7 @@ def _priors(settings: SearchSettings) -> int:
     if settings.priors is not None:
         return settings.priors
     # Strategies are given the sources and make of them what they can.
-    return OWN_PRIORS if settings.sampler.name in SAMPLERS else 0
+    return OWN_PRIORS if settings.chosen_sampler.name in SAMPLERS else 0
 
 
 def _recipe(settings: SearchSettings) -> str:
@@ -185,7 +185,7 @@ def _shown(job: Job, space: SearchSpace) -> dict[str, str]:
     told: dict[str, object] = {
         "task": job.task,
         "space": space.name,
-        "sampler": asked.sampler.name,
+        "sampler": asked.chosen_sampler.name,
         "pruner": "default" if asked.pruner is None else asked.pruner.name,
         "objective": ",".join(asked.objective),
         "budget": asked.budget,

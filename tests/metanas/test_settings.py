@@ -87,3 +87,8 @@ def test_a_training_is_searched_by_what_it_tells_and_a_table_by_anything() -> No
         SearchSettings(3, objective=("score", "-parms"))
     told = SearchSettings(3, objective=("score", "-parms"), oracle=("table.parquet",))
     assert told.objective == ("score", "-parms")
+
+
+def test_several_objectives_have_a_default_sampler_that_knows_them() -> None:
+    assert SearchSettings(3).chosen_sampler.name == "xfernas"
+    assert SearchSettings(3, objective=("score", "-params")).chosen_sampler.name == "tpe"
