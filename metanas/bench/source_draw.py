@@ -61,16 +61,21 @@ class LeftOut:
         return self._alike[self._whole.canonical(architecture)] if found is None else found
 
     def draw(self, n: int, seed: int) -> Trials:
-        """Trials of n random architectures on every source, the same ones as far as it has them."""
-        keys = np.array([architecture.key for architecture in self._others.architectures])
-        shuffled = np.argsort(keys)[np.random.default_rng(seed).permutation(len(keys))]
-        place = np.empty(len(keys), np.int64)  # of each architecture in the random order
-        place[shuffled] = np.arange(len(keys))
-        chosen = np.zeros(self._others.scores.shape, dtype=bool)
-        for row, scores in enumerate(self._others.scores):
-            measured = np.flatnonzero(np.isfinite(scores))
-            chosen[row, measured[np.argsort(place[measured])][:n]] = True
-        batch = self._others.trials
-        row_of = {name: row for row, name in enumerate(self._others.tasks)}
-        rows = np.array([row_of.get(name, -1) for name in batch.names("task")])
-        return batch.take(chosen[rows[batch.codes("task")], self._others.columns])
+        """As `draw_sources`."""
+        return draw_sources(self._others, n, seed)
+
+
+def draw_sources(others: SourceScores, n: int, seed: int) -> Trials:
+    """Trials of n random architectures on every task, the same ones as far as it has them."""
+    keys = np.array([architecture.key for architecture in others.architectures])
+    shuffled = np.argsort(keys)[np.random.default_rng(seed).permutation(len(keys))]
+    place = np.empty(len(keys), np.int64)  # of each architecture in the random order
+    place[shuffled] = np.arange(len(keys))
+    chosen = np.zeros(others.scores.shape, dtype=bool)
+    for row, scores in enumerate(others.scores):
+        measured = np.flatnonzero(np.isfinite(scores))
+        chosen[row, measured[np.argsort(place[measured])][:n]] = True
+    batch = others.trials
+    row_of = {name: row for row, name in enumerate(others.tasks)}
+    rows = np.array([row_of.get(name, -1) for name in batch.names("task")])
+    return batch.take(chosen[rows[batch.codes("task")], others.columns])

@@ -26,6 +26,7 @@ from scipy.stats import kendalltau, spearmanr
 
 from metadata_store.batch import Trials
 from metadata_store.records import Architecture, Task
+from metanas.bench.source_draw import draw_sources
 from metanas.predictors import PREDICTORS
 from metanas.predictors.recommend import recommend
 from metanas.predictors.source_scores import SourceScores
@@ -160,18 +161,7 @@ class _LeftOut:
 
     def draw(self, n: int, seed: int) -> _Drawn:
         """The source trials of this seed, and the landmark where one is wanted."""
-        keys = np.array([architecture.key for architecture in self._others.architectures])
-        shuffled = np.argsort(keys)[np.random.default_rng(seed).permutation(len(keys))]
-        place = np.empty(len(keys), np.int64)  # of each architecture in the random order
-        place[shuffled] = np.arange(len(keys))
-        chosen = np.zeros(self._others.scores.shape, dtype=bool)
-        for row, scores in enumerate(self._others.scores):
-            measured = np.flatnonzero(np.isfinite(scores))
-            chosen[row, measured[np.argsort(place[measured])][:n]] = True
-        batch = self._others.trials
-        row_of = {name: row for row, name in enumerate(self._others.tasks)}
-        rows = np.array([row_of.get(name, -1) for name in batch.names("task")])
-        known = batch.take(chosen[rows[batch.codes("task")], self._others.columns])
+        known = draw_sources(self._others, n, seed)
         tasks = {**self._tasks, self._target.name: self._target}
         sources = SourceScores.of(known, self.space)
         wanted = self._landmark
