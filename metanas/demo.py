@@ -81,7 +81,6 @@ def demo(
             settings.experience,
             store,
             checkpoints=checkpoints,
-            workers=1,
             progress=progress,
         )
     data = settings.task.data

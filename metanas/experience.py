@@ -3,23 +3,16 @@
 What a build has finished it skips, so it may be interrupted at any moment and
 started again; what was in training goes on from its last epoch. Architecture after
 architecture goes through all tasks, so that an unfinished build is balanced too.
-
-Why processes and not threads: a training seeds PyTorch's global generators, and
-networks of this size leave further threads idle.
 """
 
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from metadata_store.errors import UnknownTask
 from metadata_store.records import TABLE_KIND, Architecture, Task, Trial
@@ -27,6 +20,7 @@ from metadata_store.reference import TASKS
 from metadata_store.store import MetadataStore
 from metadata_store.table import write_table
 from metanas.assemble import make_evaluator, space_by_name
+from metanas.distribute.spread import Processes, Spread
 from metanas.protocols import SearchSpace
 from metanas.settings import ExperienceSettings, Named, TaskSettings
 from metanas.spaces.random_chooser import RandomChooser
@@ -55,25 +49,31 @@ def build(
     store: MetadataStore,
     *,
     checkpoints: Path,
-    workers: int,
     progress: Progress,
+    spread: Spread | None = None,
     sink: Callable[[Trial], object] = lambda trial: None,
 ) -> int:
     """Trains what is missing; every trial goes to the store as it ends, then to `sink`.
 
     Args:
         checkpoints: folder for trainings that are under way.
-        workers: processes; at least 1.
+        spread: where trainings run; by default one after the other in a process.
 
     Returns:
         How many trials were added.
 
     Raises:
         ValueError: a task or architecture cannot be read or built.
+        WorkerDied: a process that trained is gone.
     """
     space = space_by_name(settings.space)
+    repeated = settings.architectures if settings.repeated is None else settings.repeated
     tasks = [_registered(each, store, progress) for each in settings.tasks]
-    chosen = draw(space, settings)
+    trainings = [
+        (architecture, seed)
+        for place, architecture in enumerate(draw(space, settings))
+        for seed in settings.seeds[: 1 if place >= repeated else None]
+    ]
     known = {trial.identity for task in tasks for trial in store.trials(task=task.name)}
     jobs = [
         Job(
@@ -85,14 +85,13 @@ def build(
             settings.evaluator,
             checkpoints,
         )
-        for seed in settings.seeds
-        for architecture in chosen
+        for architecture, seed in trainings
         for task in tasks
         if (task.name, architecture, seed, settings.source) not in known
     ]
-    total = len(settings.seeds) * len(chosen) * len(tasks)
+    total = len(trainings) * len(tasks)
     added = 0
-    for trial in _finished(jobs, workers):
+    for trial in (spread or Processes(1))(run, jobs):
         added += store.add_trials([trial])
         sink(trial)
         progress(total - len(jobs) + added, total, f"{trial.task} {_best(trial)}")
@@ -125,38 +124,6 @@ def _registered(wanted: TaskSettings, store: MetadataStore, progress: Progress) 
     task = register(wanted.name, wanted.data, kind=wanted.kind)
     store.add_task(task)
     return task
-
-
-def _finished(jobs: Iterable[Job], workers: int) -> Iterator[Trial]:
-    """The jobs' trials as they end, in no fixed order."""
-    waiting = iter(jobs)
-    with ProcessPoolExecutor(
-        workers,
-        # Forked processes would share locks of the parent's threads.
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_share_threads,
-        initargs=(workers,),
-    ) as pool:
-        running: set[Future[Trial]] = set()
-        try:
-            while True:
-                for job in waiting:
-                    running.add(pool.submit(run, job))
-                    if len(running) >= workers + 1:
-                        break
-                if not running:
-                    return
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield future.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _share_threads(workers: int) -> None:
-    # PyTorch starts with all cores, or $OMP_NUM_THREADS: what a user set is kept.
-    share = max(1, (os.cpu_count() or 1) // workers)
-    torch.set_num_threads(min(share, torch.get_num_threads()))
 
 
 def run(job: Job) -> Trial:

@@ -173,7 +173,9 @@ class ExperienceSettings:
         source: the trials' source.
         architectures: how many, drawn with `seed`.
         always: architectures to include, as the space writes them.
-        seeds: of training.
+        seeds: of training; the first trains every architecture.
+        repeated: how many of the first architectures the further seeds train, to show
+            how much chance there is in a score; None for all.
         seed: of the draw.
     """
 
@@ -184,6 +186,7 @@ class ExperienceSettings:
     evaluator: Named = Named("scratch")
     always: tuple[str, ...] = ()
     seeds: tuple[int, ...] = (0,)
+    repeated: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -191,6 +194,11 @@ class ExperienceSettings:
             raise ValueError(
                 f"need an architecture, a task and a seed at least, got {self.architectures}, "
                 f"{len(self.tasks)} and {len(self.seeds)}"
+            )
+        if self.repeated is not None and not 0 <= self.repeated <= self.architectures:
+            raise ValueError(
+                f"repeated must be from 0 to the {self.architectures} architectures, "
+                f"got {self.repeated}"
             )
         for seed in (self.seed, *self.seeds):
             _check_seed(seed)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from metanas.cli import bench_few_shot
+from metanas.cli import bench_few_shot, bench_reference
 from metanas.cli.arguments import Commands, check_writable, command, group, names, positive
 from metanas.cli.opened import opened
 from metanas.cli.output import emit, progress, table
@@ -45,6 +45,7 @@ def add_commands(commands: Commands) -> None:
     warm.add_argument("--methods", type=names, metavar="A,B", help="default: those to compare")
     _add_early_stop(inner)
     bench_few_shot.add_command(inner)
+    bench_reference.add_command(inner)
 
 
 def _add_data(parser: ArgumentParser, *, seeds: int) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import optuna
@@ -21,9 +20,6 @@ from metanas.search.worker import Work, work
 from metanas.settings import NETWORK, SearchSettings
 from metanas.sources import as_task, source_trials
 from metanas.warm_start import begin
-
-if TYPE_CHECKING:
-    pass
 
 STOP = "metanas:stop"
 """Attribute of a study: the run of it whose workers are to end."""

@@ -5,9 +5,33 @@ Every node must reach the store: PostgreSQL, or SQLite on a disk they share.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Any, TypeVar
 
 from metanas.distribute.job import Job, run
+
+Order = TypeVar("Order")
+Result = TypeVar("Result")
+
+
+def connected(address: str | None) -> tuple[Any, bool]:
+    """The module Ray, connected, and whether that was done here and is to be undone.
+
+    Raises:
+        ModuleNotFoundError: Ray is not installed.
+        ConnectionError: no cluster at that address.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise ModuleNotFoundError(
+            "workers on a cluster need Ray: pip install 'metanas[distributed]'"
+        ) from error
+    own = not ray.is_initialized()
+    if own:
+        ray.init(address=address, log_to_driver=False, include_dashboard=False)
+    return ray, own
 
 
 class RayWorkers:
@@ -23,16 +47,7 @@ class RayWorkers:
     """
 
     def __init__(self, address: str | None = None) -> None:
-        try:
-            import ray
-        except ImportError as error:
-            raise ModuleNotFoundError(
-                "workers on a cluster need Ray: pip install 'metanas[distributed]'"
-            ) from error
-        self._ray: Any = ray
-        self._own = not ray.is_initialized()
-        if self._own:
-            ray.init(address=address, log_to_driver=False, include_dashboard=False)
+        self._ray, self._own = connected(address)
         self._running: list[tuple[Job, Any]] = []
 
     def start(self, job: Job) -> None:
@@ -68,3 +83,52 @@ class RayWorkers:
         except self._ray.exceptions.RayError as error:
             return " ".join(str(error).split())[-300:]
         return None
+
+
+class RayTasks:
+    """Implements `metanas.distribute.spread.Spread` with tasks of one processor each.
+
+    Args:
+        address: as for `RayWorkers`.
+        workers: tasks at once, at most.
+        died: raised where a task's process is gone.
+
+    Raises:
+        ModuleNotFoundError, ConnectionError: see `connected`.
+    """
+
+    def __init__(self, address: str | None, workers: int, *, died: type[RuntimeError]) -> None:
+        self._ray, self._own = connected(address)
+        self._workers = workers
+        self._died = died
+
+    def __call__(self, run: Callable[[Order], Result], jobs: Iterable[Order]) -> Iterator[Result]:
+        """As there."""
+        remote = self._ray.remote(num_cpus=1)(run)
+        waiting, running = iter(jobs), list[Any]()
+        try:
+            while True:
+                running += [remote.remote(job) for job in islice(waiting, self._free(running))]
+                if not running:
+                    return
+                done, running = self._ray.wait(running)
+                for reference in done:
+                    yield self._result(reference)
+        finally:
+            for reference in running:
+                self._ray.cancel(reference, force=True)
+            if self._own:
+                self._ray.shutdown()
+
+    def _free(self, running: list[Any]) -> int:
+        return self._workers - len(running)
+
+    def _result(self, reference: Any) -> Any:
+        errors = self._ray.exceptions
+        try:
+            return self._ray.get(reference)
+        except errors.RayTaskError as error:
+            raise error.cause from None
+        except errors.RayError as error:
+            text = " ".join(str(error).split())[-300:]
+            raise self._died(f"a worker died: {text}") from error

@@ -39,6 +39,13 @@ if TYPE_CHECKING:
 
 Curve = Generator[tuple[int, float], None, None]
 
+LEAST_STEPS = 16
+"""Steps of an epoch where there are images for them: a few hundred images in batches of 64
+would be over after so few steps that what learns fastest would seem to be best."""
+
+LEAST_BATCH = 8
+"""Images that a step is not cut below for that; batch normalisation needs some."""
+
 EVALUATION_BATCH = 512
 """Images at once where no gradient is kept."""
 
@@ -49,7 +56,8 @@ class Recipe:
 
     Attributes:
         epochs: passes over the training split.
-        batch_size: images a step, nearly: an epoch's images are dealt out evenly.
+        batch_size: images a step at most, nearly: an epoch's images are dealt out evenly,
+            in smaller batches where there are few, see `steps`.
         lr: first learning rate; the cosine schedule ends at 0.
         momentum: of Nesterov's kind; 0 for none.
         weight_decay: of all parameters.
@@ -86,6 +94,10 @@ class Recipe:
             raise ValueError(
                 f"augment must be one of {', '.join(AUGMENTATIONS)}, got {self.augment!r}"
             )
+
+    def steps(self, images: int) -> int:
+        """Steps of one epoch over so many images: `LEAST_STEPS`, or more for more images."""
+        return max(round(images / self.batch_size), min(LEAST_STEPS, images // LEAST_BATCH), 1)
 
 
 class Run:
@@ -157,7 +169,7 @@ class Run:
         mixed = mixed_seed(self._seed, epoch)
         generator = torch.Generator().manual_seed(mixed)
         images, labels = self._train
-        steps = max(1, round(len(images) / self._recipe.batch_size))
+        steps = self._recipe.steps(len(images))
         total = torch.zeros((), dtype=torch.float64, device=self._device)
         self.module.train()
         with seeded(mixed, self._device):

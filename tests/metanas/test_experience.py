@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,7 +48,6 @@ def built(store: MemoryStore, tmp_path: Path, sink: list[Trial]) -> int:
         SETTINGS,
         store,
         checkpoints=tmp_path / "checkpoints",
-        workers=1,
         progress=lambda done, total, what: None,
         sink=sink.append,
     )
@@ -71,6 +71,33 @@ def test_what_is_known_is_not_trained_again(
     store, told = experienced
     assert built(store, tmp_path, told) == 0
     assert len(list(store.trials())) == 4
+
+
+def test_further_seeds_train_the_first_architectures_only(tmp_path: Path) -> None:
+    repeated = replace(SETTINGS, seeds=(0, 7), repeated=1, tasks=SETTINGS.tasks[:1])
+    store, told = MemoryStore(), list[Trial]()
+    steps: list[tuple[int, int]] = []
+    experience.build(
+        repeated,
+        store,
+        checkpoints=tmp_path,
+        progress=lambda done, total, what: steps.append((done, total)),
+        spread=_here,
+        sink=told.append,
+    )
+    first, second = experience.draw(NasBench201(), repeated)
+    assert [(trial.architecture, trial.seed) for trial in told] == [
+        (first, 0),
+        (first, 7),
+        (second, 0),
+    ]
+    assert steps[-3:] == [(1, 3), (2, 3), (3, 3)]
+
+
+def _here(
+    run: Callable[[experience.Job], Trial], jobs: Iterable[experience.Job]
+) -> Iterator[Trial]:
+    return map(run, jobs)
 
 
 def test_what_is_exported_is_what_a_new_store_starts_with(

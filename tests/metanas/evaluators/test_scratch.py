@@ -126,6 +126,19 @@ def test_a_network_learns_and_one_that_nothing_passes_does_not() -> None:
     assert dead.values[-1] == 0.25
 
 
+def test_few_images_are_dealt_out_over_enough_steps() -> None:
+    recipe = Recipe(batch_size=64)
+    assert [recipe.steps(n) for n in (1, 4, 60, 300, 1000, 1024, 5000)] == [
+        1,
+        1,
+        7,
+        16,
+        16,
+        16,
+        78,
+    ]
+
+
 def test_colour_is_trained_too() -> None:
     run = scratch().run(GOOD, task_of(channels=3), seed=0)
     assert len(list(run)) == 3

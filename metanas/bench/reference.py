@@ -1,0 +1,140 @@
+"""What the methods make of real data of our own: each reference task is left out in turn.
+
+A yardstick for every change to a method. Zero-shot, warm start and early stopping are
+measured as in their own benchmarks, on the trials that every new store starts with.
+Beside them stands how far one training's score can be trusted at all: the rank
+correlation of the same architectures' scores over two training seeds, which no
+prediction of a single score can be expected to beat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy.stats import kendalltau
+
+from metadata_store.batch import Trials
+from metadata_store.records import Task
+from metanas.bench.early_stop import bench_early_stop
+from metanas.bench.warm_start import bench_warm_start
+from metanas.bench.zero_shot import bench_zero_shot
+
+PARTS = ("zero-shot", "warm-start", "early-stop")
+
+ZERO_SHOT = ("tapas", "portfolio", "random_forest", "nearest_task", "random")
+WARM_START = ("xfernas", "portfolio", "tpe", "random")
+EARLY_STOP = ("lcranknet", "successive-halving", "median", "none")
+
+BUDGET = 20
+"""Evaluations of a search."""
+
+
+def bench_reference(
+    trials: Trials,
+    tasks: Mapping[str, Task],
+    *,
+    seeds: int = 3,
+    parts: Sequence[str] = PARTS,
+    progress: Callable[[int, int, str], None] = lambda done, total, what: None,
+) -> dict[str, Any]:
+    """Leaves out every task in turn.
+
+    Args:
+        trials: of the same architectures on two tasks at least, in one space.
+        tasks: their records, by name.
+        seeds: repetitions of zero-shot and warm start; early stopping is measured once,
+            over many orders of the runs.
+        parts: of `PARTS`.
+        progress: called with the steps done and to do in a part, and the part's name.
+
+    Returns:
+        The documents of `bench_zero_shot`, `bench_warm_start` and `bench_early_stop` by
+        part; with zero-shot also ``better``: for each method on how many tasks its
+        Kendall tau is above the portfolio's, and ``repeatability``: for each task with
+        repeated trainings, Kendall's tau of the scores of two seeds.
+
+    Raises:
+        ValueError: an unknown part, or too few tasks or trials.
+    """
+    for part in parts:
+        if part not in PARTS:
+            raise ValueError(f"unknown part {part!r}; there are {', '.join(PARTS)}")
+    names = sorted(trials.present("task"))
+    sources = max(2, min(len(_architectures(trials, name)) for name in names))
+
+    def told(part: str) -> Callable[[int, int], None]:
+        return lambda done, total: progress(done, total, part)
+
+    found: dict[str, Any] = {"tasks": len(names), "trials": len(trials), "seeds": seeds}
+    if "zero-shot" in parts:
+        document = bench_zero_shot(
+            trials,
+            names,
+            sources=sources,
+            seeds=seeds,
+            methods=ZERO_SHOT,
+            tasks=tasks,
+            progress=told("zero-shot"),
+        )
+        found["zero-shot"] = {
+            **document,
+            "better": _better(document["targets"]),
+            "repeatability": {
+                name: tau for name in names if (tau := _repeatability(trials, name)) is not None
+            },
+        }
+    if "warm-start" in parts:
+        found["warm-start"] = bench_warm_start(
+            trials,
+            names,
+            sources=sources,
+            budget=min(BUDGET, sources),
+            seeds=seeds,
+            methods=WARM_START,
+            tasks=tasks,
+            progress=told("warm-start"),
+        )
+    if "early-stop" in parts:
+        found["early-stop"] = bench_early_stop(
+            trials,
+            sources=sources // 2,
+            runs=sources - sources // 2,
+            methods=EARLY_STOP,
+            tasks=tasks,
+            progress=told("early-stop"),
+        )
+    return found
+
+
+def _architectures(trials: Trials, task: str) -> set[str]:
+    return {trial.architecture.key for trial in trials.where(task=task)}
+
+
+def _better(targets: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, int]:
+    """On how many tasks each method ranks better than the mean-rank portfolio."""
+    methods = [name for name in next(iter(targets.values())) if name != "portfolio"]
+    return {
+        method: sum(
+            rows[method]["kendall"] > rows["portfolio"]["kendall"] for rows in targets.values()
+        )
+        for method in methods
+    }
+
+
+def _repeatability(trials: Trials, task: str) -> float | None:
+    """Kendall's tau between the scores of the first two seeds; None with no such pairs."""
+    by_architecture: dict[str, dict[int, float]] = {}
+    for trial in trials.where(task=task):
+        if trial.score is not None:
+            by_architecture.setdefault(trial.architecture.key, {})[trial.seed] = trial.score
+    pairs = [
+        [scores[seed] for seed in sorted(scores)[:2]]
+        for scores in by_architecture.values()
+        if len(scores) > 1
+    ]
+    if len(pairs) < 3:
+        return None
+    tau = float(kendalltau(*np.array(pairs).T).statistic)
+    return tau if np.isfinite(tau) else 0.0
