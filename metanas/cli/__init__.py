@@ -16,6 +16,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 
 from metanas import __version__
 from metanas.cli import (
@@ -70,8 +71,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     if not given.verbose:
         warnings.simplefilter("ignore")
+    given.output = sys.stdout
     try:
-        given.run(given)
+        # Libraries print too (Ray does, of workers that died): that is no result.
+        with redirect_stdout(sys.stderr):
+            given.run(given)
         sys.stdout.flush()
     except KeyboardInterrupt:
         return _complain("interrupted; what had finished is kept", 130)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,15 +14,22 @@ Advance = Callable[[int, int, str], None]
 
 
 def emit(given: Namespace, document: Mapping[str, Any] | Sequence[Any], text: Any) -> None:
-    """Prints the document with ``--json``, else the text (anything rich prints)."""
+    """Prints the document with ``--json``, else the text (anything rich prints).
+
+    Only this reaches standard output, which is ``given.output`` while a command runs.
+    """
     if given.json:
-        sys.stdout.write(json.dumps(_strict(document), ensure_ascii=False) + "\n")
+        given.output.write(json.dumps(_strict(document), ensure_ascii=False) + "\n")
         return
     from rich.console import Console
 
     # A file has no edge to fold lines at.
     console = Console(
-        highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 240
+        file=given.output,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        width=None if given.output.isatty() else 240,
     )
     for part in text if isinstance(text, list) else [text]:
         console.print(part)
