@@ -8,7 +8,7 @@ architecture goes through all tasks, so that an unfinished build is balanced too
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -21,22 +21,26 @@ from metadata_store.store import MetadataStore
 from metadata_store.table import write_table
 from metanas.assemble import make_evaluator, space_by_name
 from metanas.distribute.spread import Processes, Spread
+from metanas.evaluators.fused import Fused
 from metanas.protocols import SearchSpace
 from metanas.settings import ExperienceSettings, Named, TaskSettings
 from metanas.spaces.random_chooser import RandomChooser
-from metanas.train import train
+from metanas.train import train, train_together
 from tasks.register import register
 
 Progress = Callable[[int, int, str], None]
 """Called with steps done, steps in all, and what is going on."""
 
+TOGETHER = 64
+"""Architectures trained at once on a GPU, where that is faster."""
+
 
 @dataclass(frozen=True)
 class Job:
-    """One training; everything a worker process needs."""
+    """Trainings on one task with one seed; everything a worker process needs."""
 
     task: Task
-    architecture: Architecture
+    architectures: tuple[Architecture, ...]
     seed: int
     source: str
     space: Named
@@ -67,35 +71,52 @@ def build(
         WorkerDied: a process that trained is gone.
     """
     space = space_by_name(settings.space)
-    repeated = settings.architectures if settings.repeated is None else settings.repeated
     tasks = [_registered(each, store, progress) for each in settings.tasks]
-    trainings = [
-        (architecture, seed)
-        for place, architecture in enumerate(draw(space, settings))
-        for seed in settings.seeds[: 1 if place >= repeated else None]
-    ]
+    size = settings.together or _fitting(settings, space)
     known = {trial.identity for task in tasks for trial in store.trials(task=task.name)}
-    jobs = [
-        Job(
-            task,
-            architecture,
-            seed,
-            settings.source,
-            settings.space,
-            settings.evaluator,
-            checkpoints,
-        )
-        for architecture, seed in trainings
-        for task in tasks
-        if (task.name, architecture, seed, settings.source) not in known
-    ]
-    total = len(trainings) * len(tasks)
+    jobs, total = [], 0
+    for architectures, seed in _groups(settings, draw(space, settings), size):
+        for task in tasks:
+            missing = tuple(
+                each
+                for each in architectures
+                if (task.name, each, seed, settings.source) not in known
+            )
+            total += len(architectures)
+            if missing:
+                named = settings.source, settings.space, settings.evaluator
+                jobs.append(Job(task, missing, seed, *named, checkpoints))
+    done = total - sum(len(job.architectures) for job in jobs)
     added = 0
-    for trial in (spread or Processes(1))(run, jobs):
-        added += store.add_trials([trial])
-        sink(trial)
-        progress(total - len(jobs) + added, total, f"{trial.task} {_best(trial)}")
+    for trials in (spread or Processes(1))(run, jobs):
+        added += store.add_trials(trials)
+        for trial in trials:
+            sink(trial)
+            done += 1
+            progress(done, total, f"{trial.task} {_best(trial)}")
     return added
+
+
+def _groups(
+    settings: ExperienceSettings, chosen: Sequence[Architecture], size: int
+) -> Iterator[tuple[Sequence[Architecture], int]]:
+    """Architectures to be trained together, and the seed.
+
+    The same whatever is known already, so that a group cut off is found again by its
+    checkpoint.
+    """
+    repeated = len(chosen) if settings.repeated is None else settings.repeated
+    for start in range(0, len(chosen), size):
+        for place, seed in enumerate(settings.seeds):
+            end = start + size if place == 0 else min(start + size, repeated)
+            if chosen[start:end]:
+                yield chosen[start:end], seed
+
+
+def _fitting(settings: ExperienceSettings, space: SearchSpace) -> int:
+    """How many architectures to train at once where that was left open."""
+    evaluator = make_evaluator(settings.evaluator, space)
+    return 1 if evaluator.device.type == "cpu" else TOGETHER
 
 
 def draw(space: SearchSpace, settings: ExperienceSettings) -> list[Architecture]:
@@ -126,14 +147,16 @@ def _registered(wanted: TaskSettings, store: MetadataStore, progress: Progress) 
     return task
 
 
-def run(job: Job) -> Trial:
-    """One job, in whatever process."""
+def run(job: Job) -> list[Trial]:
+    """One job, in whatever process: together where that is faster, measured on the task."""
     space = space_by_name(job.space)
     evaluator = make_evaluator(job.evaluator, space, checkpoints=job.checkpoints)
-    trained = train(
-        job.architecture, job.task, evaluator=evaluator, seed=job.seed, source=job.source
-    )
-    return trained.trial
+    told = {"evaluator": evaluator, "seed": job.seed, "source": job.source}
+    if len(job.architectures) > 1 and Fused(evaluator).gain(job.architectures, job.task) > 1.0:
+        trained = train_together(job.architectures, job.task, **told)
+    else:
+        trained = [train(each, job.task, **told) for each in job.architectures]
+    return [each.trial for each in trained]
 
 
 def _best(trial: Trial) -> str:

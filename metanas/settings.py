@@ -166,6 +166,68 @@ class SearchSettings:
 
 
 @dataclass(frozen=True)
+class PlanSettings:
+    """How long to meta-train, and on what episodes; see `metanas.meta.training.Plan`.
+
+    Attributes:
+        train_ways: classes of a training episode where the method takes any number of them;
+            all there are at most.
+        rotations: whether quarter turns count as further classes.
+        warp: how strongly classes are changed into new ones; 0 for not.
+        seconds: after which training ends, its rates falling in time; None for no limit.
+            Only without one are two trainings the same.
+    """
+
+    iterations: int = 1500
+    batch: int = 1
+    train_ways: int = 60
+    queries: int = 2
+    lr: float = 3e-3
+    architecture_lr: float = 3e-3
+    rotations: bool = True
+    warp: float = 0.5
+    every: int = 100
+    validation_episodes: int = 100
+    seconds: float | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("iterations", "batch", "train_ways", "queries", "every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        _check_seed(self.seed)
+
+
+@dataclass(frozen=True)
+class MetaTrainSettings:
+    """An architecture and weights to be meta-learned.
+
+    Attributes:
+        episodes: a registered task, or images of many classes.
+        name: under which the result is kept.
+        ways: classes of a task that it is judged by.
+        shots: images of each.
+        validation: other classes to judge by; None for some of the episodes'.
+        method: one with an architecture, see `metanas.meta.meta_architecture`.
+        size: side of the images.
+    """
+
+    episodes: str
+    name: str
+    ways: int = 5
+    shots: int = 1
+    validation: str | None = None
+    method: Named = Named("tnas")
+    size: int = 28
+    plan: PlanSettings = PlanSettings()
+
+    def __post_init__(self) -> None:
+        for name in ("ways", "shots", "size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
 class ExperienceSettings:
     """Trials of the same random architectures on every task.
 
@@ -176,6 +238,8 @@ class ExperienceSettings:
         seeds: of training; the first trains every architecture.
         repeated: how many of the first architectures the further seeds train, to show
             how much chance there is in a score; None for all.
+        together: architectures trained at once where that proves faster; None for one on a
+            CPU and many on a GPU.
         seed: of the draw.
     """
 
@@ -187,6 +251,7 @@ class ExperienceSettings:
     always: tuple[str, ...] = ()
     seeds: tuple[int, ...] = (0,)
     repeated: int | None = None
+    together: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -200,6 +265,8 @@ class ExperienceSettings:
                 f"repeated must be from 0 to the {self.architectures} architectures, "
                 f"got {self.repeated}"
             )
+        if self.together is not None and self.together < 1:
+            raise ValueError(f"together must be at least 1, got {self.together}")
         for seed in (self.seed, *self.seeds):
             _check_seed(seed)
 

@@ -1,13 +1,15 @@
-"""One architecture trained on one task: the trial, and the network to keep."""
+"""Architectures trained on a task: the trials, and the networks to keep."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from metadata_store.records import Architecture, LearningCurve, Task, Trial, TrialState
+from metanas.evaluators.fused import Fused
 from metanas.evaluators.scratch import Scratch
 from metanas.networks.counts import count
 
@@ -56,20 +58,80 @@ def train(
         for epoch, value in curve:
             epochs.append(epoch)
             progress(epoch, evaluator.recipe.epochs, f"{task.name}: {METRIC} {value:.4f}")
-    counts = count(run.module, task.input_shape)
-    extras = {
-        "params": float(counts.params),
-        "flops": float(counts.flops),
-        "train_loss": run.losses[-1],
-    }
-    trial = Trial(
-        task=task.name,
-        architecture=architecture,
-        curve=LearningCurve(METRIC, tuple(epochs), tuple(run.values)),
-        state=TrialState.FAILED if run.diverged else TrialState.COMPLETED,
+    trial = _trial(
+        architecture,
+        task,
+        LearningCurve(METRIC, tuple(epochs), tuple(run.values)),
+        run.module,
         seed=seed,
         source=source,
         seconds=run.seconds,
-        extras=extras,
+        loss=run.losses[-1],
     )
     return Trained(trial, run.module.cpu().eval())
+
+
+def train_together(
+    architectures: Sequence[Architecture],
+    task: Task,
+    *,
+    evaluator: Scratch,
+    seed: int,
+    source: str,
+) -> list[Trained]:
+    """Trains several to the end at once; the same trials as `train`, but for rounding.
+
+    A trial's seconds are its share of the time all took.
+
+    Raises:
+        ValueError: as `train`, or networks of this space cannot be fused.
+    """
+    run = Fused(evaluator).run(architectures, task, seed=seed)
+    for _ in run:
+        pass
+    trained = []
+    for place, (architecture, module) in enumerate(zip(architectures, run.restore(), strict=True)):
+        values = [row[place] for row in run.values]
+        # A training alone ends where it diverges.
+        length = next((i + 1 for i, v in enumerate(values) if math.isnan(v)), len(values))
+        curve = LearningCurve(METRIC, tuple(range(1, length + 1)), tuple(values[:length]))
+        trial = _trial(
+            architecture,
+            task,
+            curve,
+            module,
+            seed=seed,
+            source=source,
+            seconds=run.seconds / len(architectures),
+            loss=run.losses[length - 1][place],
+        )
+        trained.append(Trained(trial, module.cpu()))
+    return trained
+
+
+def _trial(
+    architecture: Architecture,
+    task: Task,
+    curve: LearningCurve,
+    module: nn.Module,
+    *,
+    seed: int,
+    source: str,
+    seconds: float,
+    loss: float,
+) -> Trial:
+    counts = count(module, task.input_shape)
+    return Trial(
+        task=task.name,
+        architecture=architecture,
+        curve=curve,
+        state=TrialState.FAILED if math.isnan(curve.values[-1]) else TrialState.COMPLETED,
+        seed=seed,
+        source=source,
+        seconds=seconds,
+        extras={
+            "params": float(counts.params),
+            "flops": float(counts.flops),
+            "train_loss": loss,
+        },
+    )

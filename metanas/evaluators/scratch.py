@@ -8,18 +8,19 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from metadata_store.records import Architecture, Task
 from metanas.evaluators.augmentation import augmentation
-from metanas.evaluators.training import Curve, Recipe, Run, mixed_seed, seeded
+from metanas.evaluators.recipe import Recipe
+from metanas.evaluators.training import Curve, Lesson, Run, mixed_seed, seeded
 from metanas.networks.ops import Normalised
 from metanas.protocols import SearchSpace
 
@@ -86,30 +87,50 @@ class Scratch:
             ValueError: the space has no networks for such a task, or the task has no
                 images that can be loaded.
         """
-        with seeded(mixed_seed(seed, 0), self.device):
-            network = self.space.build(architecture, task)
+        network = self.fresh(architecture, task, seed)
         data = self.load(task)
         module = Normalised(network, *channel_statistics(data.train.images))
+        lesson = self.lesson(data, seed)
+        path = self.path(module, [architecture], task, data, seed)
+        return Run(module, lesson, path=path)
+
+    def fresh(self, architecture: Architecture, task: Task, seed: int) -> nn.Module:
+        """The network as the seed initialises it."""
+        with seeded(mixed_seed(seed, 0), self.device):
+            return self.space.build(architecture, task)
+
+    def lesson(self, data: TaskData, seed: int) -> Lesson:
+        """What every network of a task and seed is taught."""
         augment = augmentation(self.recipe.augment, data.train.images, data.train.labels)
-        path = None
-        if self.checkpoints is not None:
-            # Names and shapes tell apart networks that a space builds with other options,
-            # the images and labels themselves data that changed under the same name.
-            shapes = {name: list(value.shape) for name, value in module.state_dict().items()}
-            facts = [
-                architecture.key,
-                task.name,
-                task.kind,
-                task.data,
-                _digest(data.train, data.val),
-                shapes,
-                asdict(self.recipe),
-                asdict(augment),
-                seed,
-            ]
-            digest = hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
-            path = self.checkpoints / f"{digest}.pt"
-        return Run(module, data, self.recipe, augment, seed=seed, device=self.device, path=path)
+        return Lesson(data, self.recipe, augment, seed=seed, device=self.device)
+
+    def path(
+        self,
+        module: nn.Module,
+        architectures: Sequence[Architecture],
+        task: Task,
+        data: TaskData,
+        seed: int,
+    ) -> Path | None:
+        """Where a training's checkpoint is kept, None where none is."""
+        if self.checkpoints is None:
+            return None
+        augment = augmentation(self.recipe.augment, data.train.images, data.train.labels)
+        # Names and shapes tell apart networks that a space builds with other options,
+        # the images and labels themselves data that changed under the same name.
+        facts = [
+            *(architecture.key for architecture in architectures),
+            task.name,
+            task.kind,
+            task.data,
+            _digest(data.train, data.val),
+            {name: list(value.shape) for name, value in module.state_dict().items()},
+            asdict(self.recipe),
+            asdict(augment),
+            seed,
+        ]
+        digest = hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
+        return self.checkpoints / f"{digest}.pt"
 
 
 def channel_statistics(images: Tensor) -> tuple[list[float], list[float]]:

@@ -22,7 +22,6 @@ import math
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,72 +31,108 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from metanas.evaluators import checkpoint
-from metanas.evaluators.augmentation import AUGMENTATIONS, Augmentation
+from metanas.evaluators.augmentation import Augmentation
+from metanas.evaluators.recipe import Recipe
 
 if TYPE_CHECKING:
     from tasks.load import Split, TaskData
 
 Curve = Generator[tuple[int, float], None, None]
 
-LEAST_STEPS = 16
-"""Steps of an epoch where there are images for them: a few hundred images in batches of 64
-would be over after so few steps that what learns fastest would seem to be best."""
-
-LEAST_BATCH = 8
-"""Images that a step is not cut below for that; batch normalisation needs some."""
-
 EVALUATION_BATCH = 512
 """Images at once where no gradient is kept."""
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How a network is trained; with task, architecture and seed it fixes the curve.
+class Lesson:
+    """A task's images and how they are learned: what is the same for every network.
 
-    Attributes:
-        epochs: passes over the training split.
-        batch_size: images a step at most, nearly: an epoch's images are dealt out evenly,
-            in smaller batches where there are few, see `steps`.
-        lr: first learning rate; the cosine schedule ends at 0.
-        momentum: of Nesterov's kind; 0 for none.
-        weight_decay: of all parameters.
-        label_smoothing: share of the target spread over all classes.
-        augment: one of `AUGMENTATIONS`.
-        amp: compute in bfloat16 where it is safe; meant for GPUs.
+    Networks may be trained one at a time, or many as one module that gives logits of shape
+    (networks, n, classes) instead of (n, classes). Each then sees the same batches as alone.
+
+    Args:
+        augment: what `recipe.augment` means for the data.
+        seed: with the epoch it fixes order and augmentation.
+        device: the images are kept there, and modules are expected there.
     """
 
-    epochs: int = 12
-    batch_size: int = 64
-    lr: float = 0.1
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    label_smoothing: float = 0.0
-    augment: str = "auto"
-    amp: bool = False
+    def __init__(
+        self,
+        data: TaskData,
+        recipe: Recipe,
+        augment: Augmentation,
+        *,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.recipe = recipe
+        self._augment = augment
+        self._seed = seed
+        self.device = device
+        self._train = _on_device(data.train, device)
+        self._val = _on_device(data.val, device)
 
-    def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 1:
-            raise ValueError(
-                "need one epoch and one image a batch at least, "
-                f"got epochs={self.epochs}, batch_size={self.batch_size}"
-            )
-        if not 0 < self.lr < math.inf or not 0 <= self.weight_decay < math.inf:
-            raise ValueError(
-                f"need lr above 0 and weight_decay not below, got {self.lr} and {self.weight_decay}"
-            )
-        if not 0 <= self.momentum < 1 or not 0 <= self.label_smoothing < 1:
-            raise ValueError(
-                "momentum and label_smoothing lie in [0, 1), "
-                f"got {self.momentum} and {self.label_smoothing}"
-            )
-        if self.augment not in AUGMENTATIONS:
-            raise ValueError(
-                f"augment must be one of {', '.join(AUGMENTATIONS)}, got {self.augment!r}"
-            )
+    def train(self, module: nn.Module, optimizer: torch.optim.Optimizer, epoch: int) -> Tensor:
+        """One epoch, from 1 on; the module is in evaluation mode afterwards.
 
-    def steps(self, images: int) -> int:
-        """Steps of one epoch over so many images: `LEAST_STEPS`, or more for more images."""
-        return max(round(images / self.batch_size), min(LEAST_STEPS, images // LEAST_BATCH), 1)
+        Returns:
+            The mean training loss, of each network; shape () or (networks,).
+        """
+        mixed = mixed_seed(self._seed, epoch)
+        generator = torch.Generator().manual_seed(mixed)
+        images, labels = self._train
+        steps = self.recipe.steps(len(images))
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
+        module.train()
+        with seeded(mixed, self.device):
+            order = torch.randperm(len(images), generator=generator)
+            for step, index in enumerate(order.tensor_split(steps)):
+                done = (epoch - 1 + step / steps) / self.recipe.epochs
+                for group in optimizer.param_groups:
+                    group["lr"] = self.recipe.lr * (1 + math.cos(math.pi * done)) / 2
+                logits = self._logits(module, self._augment(images, index, generator))
+                losses = self._losses(logits, labels[index.to(self.device)])
+                optimizer.zero_grad()
+                # No network's loss depends on another's weights.
+                torch.autograd.backward(losses.sum())
+                optimizer.step()
+                total = total + losses.detach() * len(index)
+        module.eval()
+        return total / len(images)
+
+    @torch.inference_mode()
+    def accuracy(self, module: nn.Module) -> Tensor:
+        """Share of validation images classified right, NaN where a logit is not finite.
+
+        Returns:
+            Of each network; shape () or (networks,).
+        """
+        images, labels = self._val
+        right = torch.zeros((), dtype=torch.float64, device=self.device)
+        for start in range(0, len(images), EVALUATION_BATCH):
+            part = slice(start, start + EVALUATION_BATCH)
+            logits = self._logits(module, images[part].permute(0, 3, 1, 2))
+            right = right + (logits.argmax(-1) == labels[part]).sum(-1)
+            right = right + (0 * logits).sum((-2, -1))
+        return right / len(images)
+
+    def _logits(self, module: nn.Module, images: Tensor) -> Tensor:
+        """Logits (..., n, classes) of uint8 images (n, c, h, w)."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.amp):
+            logits: Tensor = module(images.float().div_(255))
+        return logits.float()
+
+    def _losses(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Mean over a batch, shape () or (networks,)."""
+        smoothing = self.recipe.label_smoothing
+        if logits.ndim == 2:
+            return functional.cross_entropy(logits, labels, label_smoothing=smoothing)
+        each = functional.cross_entropy(
+            logits.permute(1, 2, 0),
+            labels[:, None].expand(-1, len(logits)),
+            label_smoothing=smoothing,
+            reduction="none",
+        )
+        return each.mean(0)
 
 
 class Run:
@@ -108,7 +143,6 @@ class Run:
 
     Args:
         module: takes float images in [0, 1]; it is moved to the device and trained in place.
-        augment: what `recipe.augment` means for the data.
         path: of the checkpoint, None for none; what it holds is loaded at once.
 
     Attributes:
@@ -118,43 +152,21 @@ class Run:
         seconds: time spent in the epochs so far, those before a resumption included.
     """
 
-    def __init__(
-        self,
-        module: nn.Module,
-        data: TaskData,
-        recipe: Recipe,
-        augment: Augmentation,
-        *,
-        seed: int,
-        device: torch.device,
-        path: Path | None = None,
-    ) -> None:
-        self.module = module.eval().to(device).to(memory_format=torch.channels_last)
+    def __init__(self, module: nn.Module, lesson: Lesson, *, path: Path | None = None) -> None:
+        self.module = module.eval().to(lesson.device).to(memory_format=torch.channels_last)
         self.values: list[float] = []
         self.losses: list[float] = []
         self.seconds = 0.0
-        self._recipe = recipe
-        self._seed = seed
-        self._device = device
         self._path = path
-        self._augment = augment
-        self._train = _on_device(data.train, device)
-        self._val = _on_device(data.val, device)
-        self._optimizer = torch.optim.SGD(
-            self.module.parameters(),
-            lr=recipe.lr,
-            momentum=recipe.momentum,
-            nesterov=recipe.momentum > 0,
-            weight_decay=recipe.weight_decay,
-            fused=True,
-        )
+        self._lesson = lesson
+        self._optimizer = lesson.recipe.optimizer(self.module)
         if path is not None:
             self._resume(checkpoint.read(path))
 
     def __iter__(self) -> Curve:
         for epoch in itertools.count(1):
             if epoch > len(self.values):
-                if self.diverged or epoch > self._recipe.epochs:
+                if self.diverged or epoch > self._lesson.recipe.epochs:
                     return
                 self._train_epoch(epoch)
             yield epoch, self.values[epoch - 1]
@@ -166,54 +178,13 @@ class Run:
 
     def _train_epoch(self, epoch: int) -> None:
         begin = time.perf_counter()
-        mixed = mixed_seed(self._seed, epoch)
-        generator = torch.Generator().manual_seed(mixed)
-        images, labels = self._train
-        steps = self._recipe.steps(len(images))
-        total = torch.zeros((), dtype=torch.float64, device=self._device)
-        self.module.train()
-        with seeded(mixed, self._device):
-            order = torch.randperm(len(images), generator=generator)
-            for step, index in enumerate(order.tensor_split(steps)):
-                done = (epoch - 1 + step / steps) / self._recipe.epochs
-                for group in self._optimizer.param_groups:
-                    group["lr"] = self._recipe.lr * (1 + math.cos(math.pi * done)) / 2
-                logits = self._logits(self._augment(images, index, generator))
-                loss = functional.cross_entropy(
-                    logits,
-                    labels[index.to(self._device)],
-                    label_smoothing=self._recipe.label_smoothing,
-                )
-                self._optimizer.zero_grad()
-                torch.autograd.backward(loss)
-                self._optimizer.step()
-                total += loss.detach() * len(index)
-        self.module.eval()
-        loss_of_epoch = float(total) / len(images)
-        value = self._accuracy() if math.isfinite(loss_of_epoch) else math.nan
-        self.losses.append(loss_of_epoch)
+        loss = float(self._lesson.train(self.module, self._optimizer, epoch))
+        value = float(self._lesson.accuracy(self.module)) if math.isfinite(loss) else math.nan
+        self.losses.append(loss)
         self.values.append(value)
         self.seconds += time.perf_counter() - begin
         if self._path is not None:
             checkpoint.write(self._path, self._state())
-
-    def _logits(self, images: Tensor) -> Tensor:
-        """Logits (n, classes) of uint8 images (n, c, h, w)."""
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._recipe.amp):
-            logits: Tensor = self.module(images.float().div_(255))
-        return logits.float()
-
-    @torch.inference_mode()
-    def _accuracy(self) -> float:
-        """Share of validation images classified right, NaN if any logit is not finite."""
-        images, labels = self._val
-        right = torch.zeros((), dtype=torch.float64, device=self._device)
-        for start in range(0, len(images), EVALUATION_BATCH):
-            part = slice(start, start + EVALUATION_BATCH)
-            logits = self._logits(images[part].permute(0, 3, 1, 2))
-            right += (logits.argmax(1) == labels[part]).sum()
-            right += (0 * logits).sum()
-        return float(right) / len(images)
 
     def _state(self) -> checkpoint.State:
         return {

@@ -2,13 +2,15 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from metadata_store.memory import MemoryStore
-from metadata_store.records import Trial
+from metadata_store.records import Architecture, Trial
 from metadata_store.reference import reference_batches, reference_tasks
 from metanas import experience
+from metanas.evaluators.fused import Fused
 from metanas.settings import ExperienceSettings, Named, TaskSettings
 from metanas.spaces.nasbench201 import NasBench201
 
@@ -94,9 +96,47 @@ def test_further_seeds_train_the_first_architectures_only(tmp_path: Path) -> Non
     assert steps[-3:] == [(1, 3), (2, 3), (3, 3)]
 
 
+@pytest.mark.parametrize("gain", [0.5, 2.0])
+def test_architectures_train_together_where_that_is_faster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gain: float
+) -> None:
+    monkeypatch.setattr(Fused, "gain", lambda self, architectures, task: gain)
+    fused: list[int] = []
+    run = Fused.run
+
+    def counted(self: Fused, architectures: tuple[Architecture, ...], *a: Any, **b: Any) -> Any:
+        fused.append(len(architectures))
+        return run(self, architectures, *a, **b)
+
+    monkeypatch.setattr(Fused, "run", counted)
+    told: dict[int, list[Trial]] = {}
+    for together in (1, 2):
+        settings = replace(SETTINGS, architectures=3, together=together)
+        told[together] = []
+        experience.build(
+            settings,
+            MemoryStore(),
+            checkpoints=tmp_path / str(together),
+            progress=lambda done, total, what: None,
+            spread=_here,
+            sink=told[together].append,
+        )
+    assert fused == ([2, 2] if gain > 1 else [])
+    alone, grouped = (
+        {(trial.task, trial.architecture, trial.seed): trial for trial in told[together]}
+        for together in (1, 2)
+    )
+    assert alone.keys() == grouped.keys()
+    for identity, trial in alone.items():
+        other = grouped[identity]
+        assert other.state is trial.state
+        assert other.extras["params"] == trial.extras["params"]
+        assert other.extras["train_loss"] == pytest.approx(trial.extras["train_loss"], rel=1e-3)
+
+
 def _here(
-    run: Callable[[experience.Job], Trial], jobs: Iterable[experience.Job]
-) -> Iterator[Trial]:
+    run: Callable[[experience.Job], list[Trial]], jobs: Iterable[experience.Job]
+) -> Iterator[list[Trial]]:
     return map(run, jobs)
 
 

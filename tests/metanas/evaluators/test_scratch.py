@@ -20,8 +20,9 @@ import torch
 from torch import Tensor, nn
 
 from metadata_store.records import Architecture, Task
+from metanas.evaluators.recipe import Recipe
 from metanas.evaluators.scratch import Scratch, channel_statistics
-from metanas.evaluators.training import Recipe, Run
+from metanas.evaluators.training import Run
 from metanas.protocols import Evaluator
 from metanas.spaces.nasbench201 import NasBench201
 from tasks.load import Split, TaskData

@@ -1,0 +1,98 @@
+"""Trained together, each network learns what it would learn alone."""
+
+import math
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from metadata_store.records import Architecture, Task, TrialState
+from metanas.evaluators.fused import Fused
+from metanas.evaluators.scratch import Scratch
+from metanas.spaces.nasbench201 import NasBench201, cell
+from metanas.train import train, train_together
+
+SPACE = NasBench201(width=4, cells=1)
+CELLS = [cell(int(i)) for i in np.random.default_rng(0).choice(15_625, 7, replace=False)]
+DEAD = SPACE.parse("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|")
+TASK = Task("stripes", "synthetic", "gratings#n=160&size=9&ways=3", 160, 3, (1, 9, 9), None, {})
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("METANAS_CACHE", str(tmp_path / "cache"))
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def scratch(**options: object) -> Scratch:
+    given: dict[str, object] = {"epochs": 3, "batch_size": 16, "device": "cpu"}
+    return Scratch(SPACE, **{**given, **options})  # type: ignore[arg-type]
+
+
+def test_curves_are_those_of_networks_trained_alone() -> None:
+    drawn: list[Architecture] = [*CELLS, DEAD]
+    # Small steps: large ones blow up what differs by rounding.
+    evaluator = scratch(lr=0.01)
+    together = train_together(drawn, TASK, evaluator=evaluator, seed=3, source="s")
+    images = torch.rand(6, 1, 9, 9)
+    for architecture, fused in zip(drawn, together, strict=True):
+        alone = train(architecture, TASK, evaluator=evaluator, seed=3, source="s")
+        assert fused.trial.architecture == architecture
+        assert fused.trial.curve.epochs == alone.trial.curve.epochs == (1, 2, 3)
+        # An image whose two best classes are nearly alike may go either way.
+        assert fused.trial.curve.values == pytest.approx(alone.trial.curve.values, abs=0.04)
+        assert fused.trial.extras == pytest.approx(alone.trial.extras, rel=1e-3)
+        assert fused.module(images).detach().numpy() == pytest.approx(
+            alone.module(images).detach().numpy(), abs=2e-3
+        )
+
+
+def test_another_seed_is_another_training() -> None:
+    one, other = (list(Fused(scratch()).run(CELLS[:2], TASK, seed=seed)) for seed in (0, 1))
+    assert one != other
+
+
+def test_a_training_cut_off_goes_on_from_its_last_epoch(tmp_path: Path) -> None:
+    evaluator = Fused(scratch(checkpoints=tmp_path))
+    whole = list(Fused(scratch()).run(CELLS, TASK, seed=0))
+    first = evaluator.run(CELLS, TASK, seed=0)
+    assert list(islice(first, 2)) == whole[:2]
+    again = evaluator.run(CELLS, TASK, seed=0)
+    assert len(again.values) == 2
+    assert again.seconds == first.seconds
+    assert list(again) == whole
+    other = evaluator.run(CELLS[::-1], TASK, seed=0)
+    assert other.values == []
+
+
+def test_one_that_diverges_ends_there_and_the_others_go_on() -> None:
+    run = Fused(scratch(epochs=4)).run(CELLS[:2], TASK, seed=0)
+    epochs = iter(run)
+    next(epochs)
+    with torch.no_grad():
+        for name, value in run._module.named_parameters():
+            if name.endswith("classify.weight"):
+                value[: len(value) // 2] = math.nan
+    rest = list(epochs)
+    assert all(math.isnan(first) and math.isfinite(second) for _, (first, second) in rest)
+
+
+def test_a_diverged_network_gives_a_failed_trial() -> None:
+    evaluator = scratch(lr=1e30, epochs=2)
+    trials = [
+        each.trial
+        for each in train_together([CELLS[0], DEAD], TASK, evaluator=evaluator, seed=0, source="s")
+    ]
+    assert [trial.state for trial in trials] == [TrialState.FAILED, TrialState.FAILED]
+    assert len(trials[0].curve) == 1
+    assert trials[0].score is None
+
+
+def test_what_is_faster_is_measured_on_the_task() -> None:
+    assert 0.05 < Fused(scratch()).gain(CELLS[:3], TASK) < 20.0
