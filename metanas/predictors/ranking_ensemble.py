@@ -64,7 +64,7 @@ class RankingEnsemble:
         for _ in range(steps):
             rows = torch.rand(self._members, n, generator=generator).argsort(1)[:, :size]
             tasks = torch.randperm(n_tasks, generator=generator)[:TASKS]
-            scores = self._forward(inputs[rows])[:, :, tasks]
+            scores = self.scores(self._trunk(inputs[rows]))[:, :, tasks]
             loss = _pairwise(scores, by_architecture[rows][:, :, tasks], generator)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -77,13 +77,21 @@ class RankingEnsemble:
     def __call__(self, inputs: Tensor) -> Tensor:
         """Scores of n architectures, shape (m, n, t)."""
         with torch.inference_mode():
-            return self._forward(inputs.expand(self._members, *inputs.shape))
+            return self.scores(self.features(inputs))
 
-    def _forward(self, inputs: Tensor) -> Tensor:
-        first, first_bias, second, second_bias, heads, head_bias = self._parameters
+    def features(self, inputs: Tensor) -> Tensor:
+        """What the trunks make of n architectures, the same for all tasks; (m, n, `WIDTH`)."""
+        with torch.inference_mode():
+            return self._trunk(inputs.expand(self._members, *inputs.shape))
+
+    def scores(self, features: Tensor) -> Tensor:
+        """Of n architectures, from their `features`; shape (m, n, t)."""
+        return torch.baddbmm(self._parameters[5], features, self._parameters[4])
+
+    def _trunk(self, inputs: Tensor) -> Tensor:
+        first, first_bias, second, second_bias = self._parameters[:4]
         hidden = functional.silu(torch.baddbmm(first_bias, inputs, first))
-        hidden = functional.silu(torch.baddbmm(second_bias, hidden, second))
-        return torch.baddbmm(head_bias, hidden, heads)
+        return functional.silu(torch.baddbmm(second_bias, hidden, second))
 
 
 def _pairwise(scores: Tensor, targets: Tensor, generator: torch.Generator) -> Tensor:

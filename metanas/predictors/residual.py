@@ -12,6 +12,8 @@ grid counts by its evidence, those under which the sources do not matter among t
 is what lets misleading sources go.
 
 With the kernel's eigenvectors one hypothesis costs O(n T^2) for n trials and T sources.
+Under each hypothesis a mean is linear in the kernel's values and the heads, and a variance
+a quadratic form of them. So their averages over many hypotheses cost as much as one.
 [Eigen] Rasmussen and Williams. Gaussian Processes for Machine Learning. 2006, ch. 2 and 5.
 """
 
@@ -42,8 +44,11 @@ FREEDOMS = (0.1, 0.3, 1.0)
 FLAT = 10.0
 """Standard deviation of b, in scales."""
 
-KEPT, LEAST_SHARE = 6, 0.1
-"""A prediction mixes at most so many hypotheses, of at least this share of the best one's."""
+KERNELS, LEAST_SHARE = 4, 0.05
+"""A prediction mixes at most so many kernels, of at least this share of the best one's."""
+
+MIXED = 128
+"""Of each kernel so many hypotheses count, the best ones."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +134,35 @@ class _Solved:
     evidence: Floats
 
 
+@dataclass(frozen=True)
+class _Mixture:
+    """The average over hypotheses with one kernel.
+
+    With z the q + n numbers 1, heads and kernel values of an architecture, its mean is
+    ``z @ mean`` and its variance ``z @ form @ z + constant``.
+
+    Attributes:
+        metric, length: the kernel.
+        share: of all kernels mixed.
+        noise: the variance is at least that.
+    """
+
+    metric: int
+    length: float
+    share: float
+    mean: Wide
+    form: Wide
+    constant: float
+    noise: float
+
+    def predict(self, heads: Wide, apart: Wide) -> tuple[Floats, Floats]:
+        """Means and variances, shape (N,) each."""
+        near = _narrow(matern(apart, self.length))
+        z = np.concatenate([np.ones((len(heads), 1), np.float32), heads, near], axis=1)
+        variance = np.einsum("ij,ij->i", z @ self.form, z).astype(np.float64) + self.constant
+        return (z @ self.mean).astype(np.float64), np.maximum(variance, self.noise)
+
+
 def kernels(n_metrics: int) -> list[tuple[int, float]]:
     """Every metric with every length."""
     return list(product(range(n_metrics), LENGTHS))
@@ -152,13 +186,14 @@ class Posterior:
         solved = _solve_all(hypotheses, seen)
         log_shares = np.stack([s.evidence for s in solved]) + log_prior
         self.shares: Floats = np.exp(log_shares - logsumexp(log_shares))
-        self._kernels = kernels(len(seen.apart))
-        order = np.argsort(-self.shares, axis=None, kind="stable")[:KEPT]
-        best = self.shares.ravel()[order]
-        order, best = order[best >= LEAST_SHARE * best[0]], best[best >= LEAST_SHARE * best[0]]
-        self._kept = [divmod(int(place), len(hypotheses)) for place in order]
-        self._mixture: Floats = best / best.sum()
-        self._solved = solved
+        of_kernel = self.shares.sum(axis=1)
+        kept = np.argsort(-of_kernel, kind="stable")[:KERNELS]
+        kept = kept[of_kernel[kept] >= LEAST_SHARE * of_kernel[kept[0]]]
+        every = kernels(len(seen.apart))
+        self._mixtures = [
+            _mix(hypotheses, solved[place], self.shares[place], every[place], share)
+            for place, share in zip(kept, of_kernel[kept] / of_kernel[kept].sum(), strict=True)
+        ]
 
     @property
     def trust(self) -> float:
@@ -172,39 +207,45 @@ class Posterior:
             heads: shape (N, T).
             apart: squared distances to the n seen ones, one matrix (N, n) a metric.
         """
-        design = np.concatenate([np.ones((len(heads), 1), np.float32), heads], axis=1)
         mean, square = np.zeros(len(heads)), np.zeros(len(heads))
-        for place in dict.fromkeys(place for place, _ in self._kept):
-            metric, length = self._kernels[place]
-            vectors = self._solved[place].vectors.astype(np.float32)
-            turned = _narrow(matern(apart[metric], length)) @ vectors
-            of_kernel = [i for i, (other, _) in enumerate(self._kept) if other == place]
-            rows = [self._kept[i][1] for i in of_kernel]
-            means, variances = self._predict_under(self._solved[place], rows, design, turned)
-            shares = self._mixture[of_kernel]
-            mean += means @ shares
-            square += (variances + means**2) @ shares
+        for mixture in self._mixtures:
+            means, variances = mixture.predict(heads, apart[mixture.metric])
+            mean += mixture.share * means
+            square += mixture.share * (variances + means**2)
         return mean + self._center, np.maximum(square - mean**2, 1e-18)
 
-    def _predict_under(
-        self, solved: _Solved, rows: Sequence[int], design: Wide, turned: Wide
-    ) -> tuple[Floats, Floats]:
-        """Under one kernel and k hypotheses, shape (N, k) each."""
-        h = self._hypotheses
-        variance = h.scale[rows] ** 2 * h.residual[rows]  # (k,)
-        gain = variance[:, None] / solved.variance[rows]  # (k, n)
-        rest = solved.rest[rows] - solved.shift[rows] @ solved.design.T
-        weights = solved.prior_mean[rows] + solved.shift[rows]
-        means = design @ _narrow(weights.T) + turned @ _narrow((gain * rest).T)
-        spreads = np.empty((len(design), len(rows)))
-        for column, row in enumerate(rows):
-            open_ = design - turned @ _narrow(gain[column][:, None] * solved.design)
-            covariance = _narrow(np.linalg.inv(solved.precision[row]))
-            spreads[:, column] = np.einsum("ij,ij->i", open_ @ covariance, open_)
-        known = np.square(turned, out=turned) @ _narrow(gain.T)
-        spreads += variance * (1.0 - known)
-        noise = variance * h.noise[rows]
-        return means.astype(np.float64), np.maximum(spreads, 0.0) + noise
+
+def _mix(
+    h: Hypotheses, solved: _Solved, shares: Floats, kernel: tuple[int, float], share: float
+) -> _Mixture:
+    """The average of the best hypotheses with one kernel, by their shares, shape (G,)."""
+    rows = np.argsort(-shares, kind="stable")[:MIXED]
+    chance = shares[rows] / shares[rows].sum()
+    variance = h.scale[rows] ** 2 * h.residual[rows]  # (k,)
+    gain = variance[:, None] / solved.variance[rows]  # (k, n)
+    rest = solved.rest[rows] - solved.shift[rows] @ solved.design.T
+    weights = solved.prior_mean[rows] + solved.shift[rows]
+    each = np.concatenate([weights, (gain * rest) @ solved.vectors.T], axis=1)  # (k, q + n)
+    mean = chance @ each
+    apart = each - mean
+    form = (apart * chance[:, None]).T @ apart
+    covariance = np.linalg.inv(solved.precision[rows])  # of b and w, (k, q, q)
+    q = solved.design.shape[1]
+    # What is open of b and w after the residual explains its share of them.
+    left = -solved.vectors @ (gain[:, :, None] * solved.design)  # (k, n, q)
+    open_ = np.concatenate([np.broadcast_to(np.eye(q), (len(rows), q, q)), left], axis=1)
+    spread = (open_ @ covariance) * chance[:, None, None]  # (k, q + n, q)
+    form += np.tensordot(spread, open_, axes=((0, 2), (0, 2)))
+    form[q:, q:] -= (solved.vectors * ((chance * variance) @ gain)) @ solved.vectors.T
+    noise = float(chance @ (variance * h.noise[rows]))
+    return _Mixture(
+        *kernel,
+        share=share,
+        mean=_narrow(mean),
+        form=_narrow(form),
+        constant=float(chance @ variance) + noise,
+        noise=noise,
+    )
 
 
 def matern(squared: NDArray[np.floating[Any]], length: float) -> NDArray[np.floating[Any]]:

@@ -1,10 +1,17 @@
 """What the trials of other tasks teach about a new one, before it has trials of its own.
 
 The universal predictor g_u of XferNAS and, beside it, what a residual on top of it needs:
-where architectures lie (twice: by their descriptors as they are, and stretched by their
-relevance on the sources) and what residuals were like when each source in turn was
-predicted from the others. Where sources disagree, that says beforehand how little to
-believe them.
+where architectures lie (twice: by their descriptors, stretched by their relevance on the
+sources, and by what the ensemble's trunks make of them, the same for all sources [ABLR])
+and what residuals were like when each source in turn was predicted from the others. Where
+sources disagree, that says beforehand how little to believe them.
+
+[ABLR] Perrone et al. Scalable Hyperparameter Transfer Learning. NeurIPS 2018.
+
+Why the trunks: on tasks that rank architectures differently the features that all sources
+need still carry over. From 30 random trials of a data set of NAS-Bench-Graph the mean
+Kendall's tau of a Gaussian process on them alone is 0.40, on the stretched descriptors 0.37
+and on the descriptors as they are 0.33; from 10 trials 0.34, 0.30 and 0.23.
 """
 
 from __future__ import annotations
@@ -27,6 +34,7 @@ from metanas.predictors.residual import (
     Hypotheses,
     Posterior,
     Seen,
+    Wide,
     kernels,
     log_evidence,
 )
@@ -35,6 +43,9 @@ from metanas.predictors.trust import trust
 from metanas.protocols import SearchSpace
 
 CHUNK = 16_384
+
+DIRECTIONS = 16
+"""Principal directions of the trunks' features that count in distances."""
 
 FOREIGN = 32.0
 """Where the target's scores spread so many times more or less than the sources', their
@@ -73,10 +84,12 @@ class Universal:
         self._ensemble = RankingEnsemble(members=members, steps=steps, seed=seed).fit(
             torch.from_numpy(inputs), torch.from_numpy(known.normal.astype(np.float32))
         )
-        raw = self._ensemble(torch.from_numpy(inputs))  # (members, n, T)
+        features = self._ensemble.features(torch.from_numpy(inputs))
+        raw = self._ensemble.scores(features)  # (members, n, T)
         self._level = raw.mean(dim=1, keepdim=True)
         self._scale = raw.std(dim=1, keepdim=True, correction=0).clamp(min=1e-6)
         rng = np.random.default_rng(seed)
+        self._middle, self._directions = _principal(features, rng)
         self._relevance = learn_relevance(inputs.astype(np.float64), known.normal, rng=rng)
         self._typical: tuple[float, ...] = (1.0, 1.0)
         placed = self.place(known.architectures)
@@ -95,15 +108,17 @@ class Universal:
         inputs = self._standard(self._space.describe_all(architectures))
         heads = np.empty((len(inputs), len(self.tasks)), np.float32)
         spread = np.empty_like(heads)
+        learned = np.empty((len(inputs), self._directions.shape[1]), np.float32)
         for start in range(0, len(inputs), CHUNK):
-            raw = self._ensemble(torch.from_numpy(inputs[start : start + CHUNK]))
-            each = ((raw - self._level) / self._scale).numpy()
+            features = self._ensemble.features(torch.from_numpy(inputs[start : start + CHUNK]))
+            each = ((self._ensemble.scores(features) - self._level) / self._scale).numpy()
             heads[start : start + CHUNK] = each.mean(axis=0)
             spread[start : start + CHUNK] = each.std(axis=0)
+            learned[start : start + CHUNK] = (_joined(features) - self._middle) @ self._directions
         stretched = inputs * self._relevance.astype(np.float32)
         points = tuple(
             each / np.float32(typical)
-            for each, typical in zip((inputs, stretched), self._typical, strict=True)
+            for each, typical in zip((stretched, learned), self._typical, strict=True)
         )
         return Placed(heads, points, spread)
 
@@ -130,7 +145,10 @@ class Universal:
         return posterior_given(hypotheses, self.log_prior, own, seen, self.weights(task))
 
     def _lesson(self, taught: _Taught) -> Floats:
-        """What each source, predicted from the others, says of the hypotheses."""
+        """What each source, predicted from the others, says of the hypotheses.
+
+        It says nothing of kernels: the trunks have seen its scores, so it would favour theirs.
+        """
         hypotheses = Hypotheses.grid(1.0, transfer=True)
         total = np.zeros((len(kernels(len(self._typical))), len(hypotheses)))
         counts = np.isfinite(taught.scores).sum(axis=1)
@@ -139,8 +157,8 @@ class Universal:
             for row in rows:
                 seen = self._pseudo_target(taught, row)
                 total += log_evidence(hypotheses, seen) * (LESSON / len(seen.scores)) / len(rows)
-        total -= logsumexp(total)
-        return total + hypotheses.log_prior(1.0)
+        even: Floats = logsumexp(total, axis=0) - logsumexp(total) - np.log(len(total))
+        return np.tile(even + hypotheses.log_prior(1.0), (len(total), 1))
 
     def _pseudo_target(self, taught: _Taught, row: int) -> Seen:
         """One source as if it were the target: the half of its trials the others like best.
@@ -169,6 +187,21 @@ class _Taught:
     placed: Placed
     scores: Floats
     units: Floats
+
+
+def _joined(features: torch.Tensor) -> Wide:
+    """All trunks' features side by side, shape (n, members * width)."""
+    joined: Wide = features.transpose(0, 1).flatten(1).numpy()
+    return joined
+
+
+def _principal(features: torch.Tensor, rng: np.random.Generator) -> tuple[Wide, Wide]:
+    """Mean of the joined features, and the directions in which they vary most."""
+    joined = _joined(features)
+    some = joined[rng.permutation(len(joined))[:MOST_ARCHITECTURES]]
+    middle = some.mean(axis=0)
+    directions = np.linalg.svd(some - middle, full_matrices=False)[2][:DIRECTIONS].T
+    return middle, np.ascontiguousarray(directions)
 
 
 def unit_of(scores: Floats) -> float:

@@ -8,7 +8,8 @@ own trials, so that a new task starts where the others are. The parts are newer:
 
 - g_u is an ensemble over descriptors that do not depend on how an architecture is written
   down (`metanas.predictors.universal`) instead of an LSTM over tokens.
-- r is a Gaussian process in a space whose metric the sources taught, in closed form
+- r is a Gaussian process in a space whose metric the sources taught, their descriptors'
+  relevance or the features that g_u's ensemble has learned, in closed form
   (`metanas.predictors.residual`) instead of a network, so it also knows its uncertainty.
 - g_u is weighed by its evidence, source by source, against hypotheses without it.
 - There is no decoder: candidates are listed or mutated, and scored (`metanas.strategies`).

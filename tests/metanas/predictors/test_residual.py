@@ -73,6 +73,27 @@ def test_predictions_condition_the_joint_distribution() -> None:
     np.testing.assert_allclose(found[1], np.diag(spread), rtol=1e-3)
 
 
+def test_a_prediction_averages_all_kernels_and_hypotheses() -> None:
+    seen, points = _seen(12)
+    new = (_squared(points + 0.3, points).astype(np.float32),)
+    heads = seen.heads.astype(np.float32)
+    rows = [(0.1, 0.4, 0.2, 0.7, 0.5), (0.2, 1.0, 0.3, 0.0, 0.1), (0.1, 0.2, 1.0, 1.0, 1.0)]
+    hypotheses = Hypotheses(*np.array(rows).T)
+    both = Posterior(hypotheses, -log_evidence(hypotheses, seen), seen)
+    np.testing.assert_allclose(both.shares, 1.0 / 9.0)
+    mean, square = np.zeros(12), np.zeros(12)
+    for kernel, shares in enumerate(both.shares):
+        only = np.full((3, 1), -np.inf)
+        only[kernel, 0] = 0.0
+        for row, share in zip(rows, shares, strict=True):
+            means, variances = Posterior(_one(*row), only, seen).predict(heads, new)
+            mean += share * means
+            square += share * (variances + means**2)
+    found = both.predict(heads, new)
+    np.testing.assert_allclose(found[0], mean, rtol=1e-5)
+    np.testing.assert_allclose(found[1], square - mean**2, rtol=1e-3)
+
+
 def _trust_after(scores: np.ndarray, seen: Seen) -> float:
     hypotheses = Hypotheses.grid(0.1, transfer=True)
     flat = np.zeros((len(kernels(1)), len(hypotheses)))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from metadata_store.records import Task
+from metadata_store.records import Architecture, Task
 from metanas.predictors.own_trials import OwnTrials
 from metanas.predictors.residual import Hypotheses
 from metanas.predictors.universal import Universal, unit_of
@@ -29,6 +29,35 @@ def _expected_trust(universal: Universal) -> float:
 
 def test_sources_that_contradict_each_other_are_believed_less_beforehand() -> None:
     assert _expected_trust(_universal(1, 1, 1)) > _expected_trust(_universal(1, -1, 1, -1)) + 0.2
+
+
+def test_what_all_sources_need_tells_which_cells_are_alike_even_where_they_disagree() -> None:
+    def pools(cells: list[Architecture]) -> np.ndarray:
+        return np.array([list(c.choices.values()).count("avg_pool_3x3") for c in cells], float)
+
+    rows = [
+        trial(name, cell, 0.5 + sign * count)
+        for name, sign in (("more", 0.05), ("fewer", -0.05))
+        for cell, count in zip(CELLS, pools(CELLS), strict=True)
+    ]
+    universal = Universal(rows, {}, SPACE, members=2, steps=150, seed=0)
+    new = some_cells(60, 3)
+    described = SPACE.describe_all(new).astype(np.float64)
+    as_described = np.linalg.norm(described[:, None] - described, axis=2)
+    placed = universal.place(new)
+    learned = np.sqrt(placed.apart(placed)[1])
+    pairs = np.triu_indices(len(new), 1)
+    unlike = np.abs(pools(new)[:, None] - pools(new))[pairs]
+
+    def agreement(distances: np.ndarray) -> float:
+        return float(np.corrcoef(unlike, distances[pairs])[0, 1])
+
+    assert agreement(learned) > agreement(as_described) + 0.15
+
+
+def test_the_sources_say_nothing_of_kernels() -> None:
+    log_prior = _universal(1, 1, -1).log_prior
+    np.testing.assert_array_equal(log_prior, np.broadcast_to(log_prior[0], log_prior.shape))
 
 
 def test_similar_tasks_count_more() -> None:
