@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,15 +21,18 @@ from metanas.assemble import (
 from metanas.distribute.drive import search_here
 from metanas.distribute.job import Job, prepare
 from metanas.experience import Progress, build
+from metanas.few_shot import Adapted, adapt, fitted
+from metanas.meta_shelf import fetch
 from metanas.protocols import SearchSpace
 from metanas.report import task_report
 from metanas.search.storage import open_storage, quiet
 from metanas.search_report import search_report
-from metanas.settings import DemoSettings
+from metanas.settings import DemoSettings, FewShotSettings
 from metanas.spaces.random_chooser import RandomChooser
 from metanas.train import train
 from metanas.warm_start import Search, result
 from metanas.zero_shot import ZeroShot
+from tasks.load import prepare as load
 from tasks.register import register
 
 
@@ -41,6 +44,7 @@ class Demo:
         picked: the first recommendation, trained.
         random: an architecture drawn at random, trained the same way.
         search: a short one, started from what other tasks taught; None where not asked for.
+        few_shot: a meta-architecture adapted to a few images; None where not asked for.
         report: the HTML file; that of the search is beside it.
     """
 
@@ -50,6 +54,7 @@ class Demo:
     picked: Trial
     random: Trial
     search: Search | None
+    few_shot: Adapted | None
     report: Path
 
 
@@ -117,10 +122,18 @@ def demo(
         say(f"Searching: {settings.search.budget} trainings, the first chosen by other tasks")
         job = Job(settings.search, task.name, "demo", url, checkpoints)
         found_by_search = _search(job, store, folder / "search.html", progress)
+    adapted = None
+    if settings.few_shot is not None:
+        say(
+            f"Adapting to {settings.few_shot.shots} images of each of "
+            f"{settings.few_shot.classes} digits, with what was meta-learned on other drawings"
+        )
+        adapted = _adapted(settings.few_shot, folder / "few-digits", progress)
+        store.add_trials([adapted.trial])
     say("Writing the report")
     report = folder / "report.html"
     report.write_text(task_report(settings.zero_shot, store, task, space).html(), encoding="utf-8")
-    return Demo(task, space, found, trials[0], trials[1], found_by_search, report)
+    return Demo(task, space, found, trials[0], trials[1], found_by_search, adapted, report)
 
 
 def _search(job: Job, store: MetadataStore, report: Path, progress: Progress) -> Search:
@@ -135,13 +148,39 @@ def _search(job: Job, store: MetadataStore, report: Path, progress: Progress) ->
         return found
 
 
-def write_digits(folder: Path) -> None:
-    """Writes scikit-learn's digits as PNG files, one folder a digit."""
+def _adapted(settings: FewShotSettings, folder: Path, progress: Progress) -> Adapted:
+    """The meta-architecture adapted to a small folder written for it."""
+    meta = fetch(settings.meta)
+    digits = range(10 - settings.classes, 10)
+    write_digits(folder, only=digits, each=settings.shots + settings.judged)
+    bare = Task(folder.name, "image_folder", str(folder), 0, None, (), None, {})
+    task = fitted(bare, meta)
+    return adapt(
+        meta,
+        task,
+        load(task.kind, task.data, progress=progress),
+        source=f"few-shot:{settings.meta}",
+        shots=settings.shots,
+        progress=progress,
+    )
+
+
+def write_digits(folder: Path, *, only: Sequence[int] = range(10), each: int | None = None) -> None:
+    """Writes scikit-learn's digits as PNG files, one folder a digit.
+
+    Args:
+        only: which digits.
+        each: how many of each, the first ones; all of them by default.
+    """
     from sklearn.datasets import load_digits
 
     digits = load_digits()
     pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)
-    for index, (image, label) in enumerate(zip(pixels, digits.target, strict=True)):
+    chosen = sorted(
+        int(index) for digit in only for index in np.flatnonzero(digits.target == digit)[:each]
+    )
+    for index in chosen:
+        image, label = pixels[index], digits.target[index]
         file = folder / str(label) / f"{index:04}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(file)

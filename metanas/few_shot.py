@@ -19,11 +19,14 @@ from torch import Tensor, nn
 from metadata_store.records import Architecture, LearningCurve, Task, Trial, TrialState
 from metanas.evaluators import checkpoint
 from metanas.evaluators.augmentation import augmentation
-from metanas.evaluators.training import Recipe, Run
+from metanas.evaluators.recipe import Recipe
+from metanas.evaluators.training import Lesson, Run
 from metanas.meta.batch import Batch, batch_of
 from metanas.meta.deploy import deploy
+from metanas.meta.interval import wilson
 from metanas.meta.meta_architecture import MetaArchitecture, Option
-from metanas.meta.training import MetaTraining, Plan, Point, most_ways
+from metanas.meta.plan import Plan
+from metanas.meta.training import MetaTraining, Point, most_ways
 from metanas.networks.counts import count
 from tasks.episodes import Classes, Episodes
 from tasks.load import LOADERS, Split, TaskData
@@ -35,9 +38,6 @@ EPISODE_METRIC = "episode_accuracy"
 
 MOST_SHOTS = 20
 """Images a class that adaptation uses at most, unless told."""
-
-Z = 1.96
-"""Of a 95 % interval."""
 
 Told = Callable[[Point, int], object]
 """Called with each point of a meta-training and the iterations in all."""
@@ -118,7 +118,9 @@ def meta_train(
         "ways": plan.validation_ways,
         "shots": plan.validation_shots,
         "classes": len(train),
-        "iterations": plan.iterations,
+        "iterations": training.iteration,
+        "batch": plan.batch,
+        "train_ways": plan.ways,
         "accuracy": best,
         "seconds": training.seconds,
     }
@@ -245,12 +247,6 @@ def adapt(
     )
 
 
-def wilson(share: float, n: int) -> float:
-    """Half-width of Wilson's 95 % interval of a share of n; sensible where the share is 1."""
-    spread = math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
-    return Z * spread / (1 + Z**2 / n)
-
-
 def _in_channels(data: TaskData, shape: tuple[int, int, int]) -> TaskData:
     channels, *sides = shape
     if list(data.shape[1:]) != sides or data.shape[0] not in (1, channels):
@@ -301,7 +297,8 @@ def _trained(
     """The network after ordinary training from its adapted weights, and the curve."""
     recipe = Recipe(epochs=epochs, batch_size=32, lr=0.01)
     augment = augmentation(recipe.augment, data.train.images, data.train.labels)
-    run = Run(module, data, recipe, augment, seed=seed, device=torch.device("cpu"))
+    lesson = Lesson(data, recipe, augment, seed=seed, device=torch.device("cpu"))
+    run = Run(module, lesson)
     with closing(iter(run)) as curve:
         for _ in curve:
             pass

@@ -107,7 +107,8 @@ class SearchReport:
         if found.neighbours:
             weights = {each.task: each.weight for each in found.neighbours}
             parts.append(plots.neighbour_bars(weights))
-            parts.append(f"<p>{found.priors} of their best architectures were tried first.</p>")
+            tried = found.priors or "None"
+            parts.append(f"<p>{tried} of their best architectures were set to be tried first.</p>")
         else:
             parts.append("<p>No other task had trials in this space: a cold start.</p>")
         rows = list(found.settings.items())

@@ -272,14 +272,39 @@ class ExperienceSettings:
 
 
 @dataclass(frozen=True)
+class FewShotSettings:
+    """A few digits of scikit-learn's, and what is adapted to them.
+
+    Attributes:
+        meta: the meta-architecture.
+        classes: how many digits, the last ones.
+        shots: images of each to learn from.
+        judged: further images of each to be right about.
+    """
+
+    meta: str = "omniglot"
+    classes: int = 5
+    shots: int = 5
+    judged: int = 20
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.classes <= 10 or self.shots < 1 or self.judged < 1:
+            raise ValueError(
+                "need 2 to 10 classes, a shot and an image to judge by at least, "
+                f"got {self.classes}, {self.shots} and {self.judged}"
+            )
+
+
+@dataclass(frozen=True)
 class DemoSettings:
-    """The journeys one after the other: register, zero-shot, train, search, report.
+    """The journeys one after the other: register, zero-shot, train, search, few-shot, report.
 
     Attributes:
         task: the new task; ``data`` is relative to the demo's folder.
         digits: whether to write scikit-learn's digits there as a folder of images.
         experience: made first, where the store's is not to be used.
         search: None for none.
+        few_shot: None for none.
     """
 
     task: TaskSettings
@@ -288,6 +313,7 @@ class DemoSettings:
     zero_shot: ZeroShotSettings = ZeroShotSettings()
     train: TrainSettings = TrainSettings()
     search: SearchSettings | None = None
+    few_shot: FewShotSettings | None = None
 
 
 def read_settings(path: Path, kind: type[Settings]) -> Settings:

@@ -21,21 +21,13 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from tasks.load import TaskData
+from tasks.warp import warped
 
 TURNS = 4
 """A class and its three turns."""
-
-OF_CLASS, OF_IMAGE = 1.0, 0.25
-"""How much of a warp a class shares, and how much each image has to itself."""
-
-TURN, STRETCH, SHEAR, MOVE = 0.6, 0.3, 0.4, 0.1
-"""Standard deviations of a warp of strength 1: radians, logarithm of a factor, slope, share
-of the side."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +136,18 @@ class Classes:
         order = torch.argsort(self.labels, stable=True)
         counts = torch.bincount(self.labels, minlength=len(self.names))
         return torch.split(order, counts.tolist())
+
+    def named(self, number: int) -> tuple[int, int]:
+        """A class's position in `names`, and by how many quarters it is turned."""
+        return divmod(number, TURNS) if self.turned else (number, 0)
+
+    def choose(self, rng: np.random.Generator, ways: int, images: int) -> list[tuple[int, Tensor]]:
+        """Different classes, turns counted, and of each so many rows of `images`."""
+        chosen = []
+        for each in rng.permutation(len(self))[:ways].tolist():
+            rows = self.rows[self.named(each)[0]]
+            chosen.append((each, rows[torch.from_numpy(rng.permutation(len(rows))[:images])]))
+        return chosen
 
     def only(self, wanted: Sequence[int]) -> Classes:
         """The classes at these positions, in that order."""
@@ -261,46 +265,14 @@ def _drawn(
 ) -> tuple[Tensor, list[int]]:
     """One episode's images, shape (ways, images, channels, height, width), and its classes."""
     rng = np.random.default_rng(seed)
+    chosen = classes.choose(rng, ways, images)
     drawn = []
-    chosen: list[int] = rng.permutation(len(classes))[:ways].tolist()
-    for each in chosen:
-        name, turn = divmod(each, TURNS) if classes.turned else (each, 0)
-        rows = classes.rows[name]
-        taken = classes.images[rows[torch.from_numpy(rng.permutation(len(rows))[:images])]]
-        drawn.append(torch.rot90(taken, turn, (2, 3)))
+    for each, rows in chosen:
+        _, turn = classes.named(each)
+        drawn.append(torch.rot90(classes.images[rows], turn, (2, 3)))
     taken = torch.stack(drawn)
-    return (_warped(taken, warp, rng) if warp > 0 else taken), chosen
-
-
-def _warped(images: Tensor, strength: float, rng: np.random.Generator) -> Tensor:
-    """Each class changed as a whole, and each image a little; shape (ways, images, c, h, w)."""
-    ways, n, channels, height, width = images.shape
-    own = _affine(strength * OF_IMAGE, (ways, n), rng)
-    common = _affine(strength * OF_CLASS, (ways, 1), rng)
-    common[..., 0] *= rng.choice([-1.0, 1.0], (ways, 1, 1))  # mirrored, or not
-    common[..., 2] = 0.0  # where a character stands does not make another of it
-    linear = common[..., :2] @ own[..., :2]
-    moved = common[..., :2] @ own[..., 2:]
-    maps = torch.from_numpy(np.concatenate([linear, moved], axis=-1)).float().flatten(0, 1)
-    grid = functional.affine_grid(maps, [ways * n, channels, height, width], align_corners=False)
-    flat = images.flatten(0, 1).float()
-    warped = functional.grid_sample(flat, grid, padding_mode="border", align_corners=False)
-    return warped.round().clamp(0, 255).byte().view_as(images)
-
-
-def _affine(
-    strength: float, shape: tuple[int, ...], rng: np.random.Generator
-) -> NDArray[np.float64]:
-    """Random maps of the plane near the identity, shape (*shape, 2, 3)."""
-    turn, slope = rng.normal(0.0, strength, (2, *shape)) * np.array([TURN, SHEAR]).reshape(2, 1, 1)
-    factors = np.exp(rng.normal(0.0, strength * STRETCH, (2, *shape)))
-    cosine, sine = np.cos(turn), np.sin(turn)
-    turned = np.stack([np.stack([cosine, -sine], -1), np.stack([sine, cosine], -1)], -2)
-    sheared = np.zeros((*shape, 2, 2))
-    sheared[..., 0, 0], sheared[..., 1, 1] = factors
-    sheared[..., 0, 1] = slope
-    move = rng.normal(0.0, 2 * strength * MOVE, (*shape, 2, 1))
-    return np.concatenate([turned @ sheared, move], axis=-1)
+    numbers = [each for each, _ in chosen]
+    return (warped(taken, warp, rng) if warp > 0 else taken), numbers
 
 
 def _digests(classes: Classes) -> list[tuple[bytes, int]]:

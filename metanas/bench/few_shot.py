@@ -1,8 +1,11 @@
 """How well do methods learn new classes from a few images? All on the same episodes.
 
-Each method is meta-trained on the classes of `train`, on the same episodes as long as it
-takes any number of ways, and judged on episodes of classes it has never seen. A control
-shares the training of the method it controls:
+Each method is meta-trained on the classes of `train` for as many meta-batches, of as many
+images, within the same time, and judged on episodes of classes it has never seen. Methods that
+take any number of ways meet the very same episodes in training as well; so do all others once
+they are given a head of prototypes like T-NAS's, which is the comparison to look at to see
+what the architecture does. Both are told with the results. A control shares the training of
+the method it controls:
 
 ``tnas_unadapted``: T-NAS whose architecture stays that of meta-training.
 ``random_architecture``: a cell drawn at random, meta-trained as T-NAS is.
@@ -14,69 +17,42 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from metanas.evaluators import checkpoint
-from metanas.meta import METHODS
+from metanas.bench.few_shot_contenders import (
+    ALL,
+    EXPENSE,
+    HEADS,
+    OWN_HEAD,
+    PROTOTYPES,
+    RANDOM,
+    SUPPORT,
+    TNAS,
+    UNADAPTED,
+    Contender,
+    Progress,
+    Trainer,
+    head_of,
+    known,
+)
 from metanas.meta.batch import Batch, batch_of
 from metanas.meta.gradient import GradientLearner
 from metanas.meta.interval import mean_of
-from metanas.meta.learner import MetaLearner
 from metanas.meta.meta_architecture import MetaArchitecture
-from metanas.meta.recipe import HEAD, RATES, WEIGHTS, Inner, Parameters
-from metanas.meta.supernet import Super
-from metanas.meta.tnas import tnas
-from metanas.meta.training import MetaTraining, Plan, most_ways
-from metanas.spaces.darts import Darts
-from metanas.spaces.random_chooser import RandomChooser
+from metanas.meta.plan import Plan
 from tasks.episodes import Classes, check_disjoint, draw
 
-TNAS = "tnas"
-UNADAPTED, RANDOM, SUPPORT = "tnas_unadapted", "random_architecture", "support_search"
-LEARN2LEARN = "learn2learn_maml"
-
-ALL = (*METHODS, UNADAPTED, RANDOM, SUPPORT, LEARN2LEARN)
-"""What can be compared."""
-
 COMPARED = (TNAS, UNADAPTED, RANDOM, SUPPORT, "maml", "maml_plus_plus", "protonet", "fine_tuning")
-"""What is, by default."""
+"""What is compared by default."""
 
 TEST_SEED = 2**31 - 3
 AT_ONCE = 10
-SEARCH_STEPS = 20
 VALIDATION_SHARE = 0.15
-
-Progress = Callable[[int, int, str], object]
-
-
-@dataclass(frozen=True)
-class Contender:
-    """A method ready to be judged.
-
-    Attributes:
-        learner: how parameters become predictions.
-        parameters: meta-trained, or not at all.
-        seconds: that meta-training took.
-    """
-
-    learner: MetaLearner
-    parameters: Parameters
-    seconds: float
-
-    @property
-    def params(self) -> int:
-        """Weights of the network, whole supernets included."""
-        return sum(
-            p.numel()
-            for name, p in self.parameters.items()
-            if name.startswith((WEIGHTS, HEAD)) and not name.startswith(RATES)
-        )
 
 
 def bench_few_shot(
@@ -88,6 +64,7 @@ def bench_few_shot(
     episodes: int,
     plan: Plan,
     methods: Sequence[str] = COMPARED,
+    head: str = OWN_HEAD,
     meta: MetaArchitecture | None = None,
     checkpoints: Path | None = None,
     progress: Progress = lambda done, total, what: None,
@@ -99,14 +76,16 @@ def bench_few_shot(
         test: classes to judge by.
         plan: of meta-training; methods with a learned head train with `ways` instead, on as
             many images a step.
+        head: one of `HEADS`: each method's own, or prototypes for all.
         meta: judged as T-NAS in place of one trained here.
         checkpoints: folder for one file a training, to go on from.
         progress: called with trainings or batches of episodes done.
 
     Returns:
         ``methods``: by name ``accuracy``, ``ci95``, ``adapt_seconds`` (a task), ``params``,
-        ``train_seconds``. ``paired``: by pair ``first - second`` the mean ``difference`` on
-        the same episodes and its ``ci95``.
+        ``train_seconds``, ``meta_batches``, ``tasks_each`` of ``ways``, ``head``. ``paired``:
+        by pair ``first - second`` the mean ``difference`` on the same episodes and its
+        ``ci95``.
 
     Raises:
         ValueError: an unknown method, a class in both sets, too few classes or images.
@@ -114,6 +93,8 @@ def bench_few_shot(
     for name in methods:
         if name not in ALL:
             raise ValueError(f"unknown method {name!r}; there are {', '.join(ALL)}")
+    if head not in HEADS:
+        raise ValueError(f"a head is one of {', '.join(HEADS)}, got {head!r}")
     if episodes < 1 or not methods:
         raise ValueError(f"need a method and an episode, got {len(methods)} and {episodes}")
     check_disjoint(train, test)
@@ -127,14 +108,14 @@ def bench_few_shot(
         )
     learned, validation = train.split(shares, seed=plan.seed)
     validation = replace(validation, turned=False)
-    trainer = _Trainer(learned, validation, ways, shots, plan, checkpoints, progress)
+    trainer = Trainer(
+        learned, validation, ways, shots, plan, head == PROTOTYPES, checkpoints, progress
+    )
     found: dict[str, Tensor] = {}
-    rows: dict[str, dict[str, float]] = {}
+    rows: dict[str, dict[str, Any]] = {}
     for name in dict.fromkeys(methods):
-        if name == LEARN2LEARN:
-            contender = trainer.learn2learn()
-        elif meta is not None and name in (TNAS, UNADAPTED):
-            contender = Contender(meta.learner, meta.parameters, float("nan"))
+        if meta is not None and name in (TNAS, UNADAPTED):
+            contender = known(meta)
         else:
             contender = trainer.contender(name)
         judge = _judge_of(name, contender)
@@ -147,6 +128,8 @@ def bench_few_shot(
             "adapt_seconds": seconds,
             "params": contender.params,
             "train_seconds": contender.seconds,
+            **dict(zip(EXPENSE, contender.expense, strict=True)),
+            "head": head_of(name, head),
         }
     return {
         "methods": rows,
@@ -156,91 +139,6 @@ def bench_few_shot(
         "episodes": episodes,
         "test_classes": len(test),
     }
-
-
-class _Trainer:
-    """Meta-trains what is asked for, each once."""
-
-    def __init__(
-        self,
-        train: Classes,
-        validation: Classes,
-        ways: int,
-        shots: int,
-        plan: Plan,
-        checkpoints: Path | None,
-        progress: Progress,
-    ) -> None:
-        self._train = train
-        self._validation = validation
-        self._ways, self._shots = ways, shots
-        self._plan = plan
-        self._checkpoints = checkpoints
-        self._progress = progress
-        self._known: dict[str, Contender] = {}
-
-    def contender(self, name: str) -> Contender:
-        shared = TNAS if name == UNADAPTED else name
-        if shared not in self._known:
-            self._known[shared] = self._made(shared)
-        return self._known[shared]
-
-    def learn2learn(self) -> Contender:
-        from metanas.meta.learn2learn import Learn2LearnMaml
-
-        learner = Learn2LearnMaml(self._train.shape, self._ways)
-        return self._trained(LEARN2LEARN, learner, fixed=True)
-
-    def _made(self, name: str) -> Contender:
-        shape = self._train.shape
-        if name == SUPPORT:
-            searcher = tnas(shape, self._ways, 0, steps=SEARCH_STEPS)
-            return Contender(searcher, searcher.initial(self._plan.seed), 0.0)
-        if name == RANDOM:
-            return self._trained(name, _random_architecture(shape, self._plan.seed), fixed=False)
-        learner = METHODS[name](shape, self._ways, len(self._train))
-        fixed = isinstance(learner, GradientLearner) and learner.ways is not None
-        return self._trained(name, learner, fixed=fixed)
-
-    def _trained(self, name: str, learner: MetaLearner, *, fixed: bool) -> Contender:
-        plan = replace(
-            self._plan,
-            shots=self._shots,
-            validation_ways=self._ways,
-            validation_shots=self._shots,
-        )
-        if fixed:
-            images = plan.batch * plan.ways * (plan.shots + plan.queries)
-            batch = max(1, round(images / (self._ways * (self._shots + plan.queries))))
-            plan = replace(plan, ways=self._ways, batch=batch)
-        plan = replace(plan, ways=min(plan.ways, most_ways(learner, self._train)))
-        path = self._path(name, plan)
-        state = checkpoint.read(path) if path is not None else None
-        training = MetaTraining(learner, self._train, self._validation, plan, state=state)
-        for point in training:
-            if path is not None:
-                checkpoint.write(path, training.state())
-            self._progress(point.iteration, plan.iterations, f"training {name}")
-        return Contender(learner, training.best, training.seconds)
-
-    def _path(self, name: str, plan: Plan) -> Path | None:
-        if self._checkpoints is None:
-            return None
-        import hashlib
-
-        images = hashlib.blake2b(self._train.images.numpy().tobytes(), digest_size=8)
-        facts = f"{name} {plan} {self._train.names} {images.hexdigest()}"
-        digest = hashlib.blake2b(facts.encode(), digest_size=16).hexdigest()
-        return self._checkpoints / f"few-shot-{digest}.pt"
-
-
-def _random_architecture(shape: tuple[int, int, int], seed: int) -> GradientLearner:
-    made = Super()
-    space = Darts(made.width, made.nodes, made.layout, made.stem, made.grid)
-    drawn = space.suggest(RandomChooser(np.random.default_rng(seed)))
-    return GradientLearner(
-        made.discrete_maker(space.cells(drawn), shape), inner=Inner(steps=1, lr=0.05, warm_up=0.85)
-    )
 
 
 Judge = Callable[[Batch], Tensor]

@@ -6,9 +6,23 @@ from argparse import Namespace
 from dataclasses import replace
 
 from metanas.cli.arguments import Commands, command, names, positive
-from metanas.cli.episodes import SIZE, add_plan_options, classes_of, plan_of
+from metanas.cli.episodes import add_plan_options, chosen_plan, classes_of, plan_of
 from metanas.cli.opened import opened
 from metanas.cli.output import emit, progress, table
+from metanas.settings import PlanSettings
+
+COLUMNS = (
+    "accuracy",
+    "ci95",
+    "head",
+    "params",
+    "meta_batches",
+    "tasks_each",
+    "ways",
+    "train_seconds",
+    "adapt_seconds",
+)
+"""What the table tells of each method: how good it was, and at what expense."""
 
 
 def add_command(commands: Commands) -> None:
@@ -22,8 +36,15 @@ def add_command(commands: Commands) -> None:
     bench.add_argument("--shots", type=positive, default=1, metavar="K")
     bench.add_argument("--episodes", type=positive, default=600, metavar="E")
     bench.add_argument("--methods", type=names, metavar="A,B", help="default: the main ones")
+    bench.add_argument(
+        "--head",
+        choices=("own", "prototypes"),
+        default="own",
+        help="prototypes: for every method that of T-NAS, trained on the very same episodes; "
+        "own (default): each as published",
+    )
     bench.add_argument("--meta", metavar="NAME", help="judge this one as tnas, train none")
-    bench.add_argument("--size", type=positive, default=SIZE, metavar="PX")
+    bench.add_argument("--size", type=positive, default=28, metavar="PX")
     bench.add_argument("--seeds", type=positive, default=1, metavar="N", help="of training")
     add_plan_options(bench)
 
@@ -35,10 +56,12 @@ def _bench(given: Namespace) -> None:
 
     meta = fetch(given.meta) if given.meta is not None else None
     size = given.size if meta is None else meta.input_shape[1]
-    turned = not given.no_rotations
+    settings = chosen_plan(given, PlanSettings())
+    turned = settings.rotations
     with opened(given) as store, progress(given) as advance:
         train = classes_of(given.train, store, size=size, turned=turned, advance=advance)
         test = classes_of(given.test, store, size=size, turned=False, advance=advance)
+        plan = plan_of(settings, ways=given.ways, shots=given.shots, n_classes=len(train))
         runs = [
             bench_few_shot(
                 train,
@@ -46,8 +69,9 @@ def _bench(given: Namespace) -> None:
                 ways=given.ways,
                 shots=given.shots,
                 episodes=given.episodes,
-                plan=replace(plan_of(given, len(train)), seed=given.seed + which),
+                plan=replace(plan, seed=plan.seed + which),
                 methods=given.methods or COMPARED,
+                head=given.head,
                 meta=meta,
                 checkpoints=checkpoint.default_folder(),
                 progress=advance,
@@ -55,9 +79,8 @@ def _bench(given: Namespace) -> None:
             for which in range(given.seeds)
         ]
     document = {**runs[0], "per_seed": runs} if given.seeds > 1 else runs[0]
-    columns = ("accuracy", "ci95", "params", "adapt_seconds", "train_seconds")
     rows = [
-        (f"{name}{f' (seed {which})' if given.seeds > 1 else ''}", *(row[c] for c in columns))
+        (f"{name}{f' (seed {which})' if given.seeds > 1 else ''}", *(row[c] for c in COLUMNS))
         for which, run in enumerate(runs)
         for name, row in run["methods"].items()
     ]
@@ -66,7 +89,7 @@ def _bench(given: Namespace) -> None:
         for run in runs
         for pair, row in run["paired"].items()
     ]
-    text = [table("", ("method", *columns), rows)]
+    text = [table("", ("method", *(name.replace("_", " ") for name in COLUMNS)), rows)]
     if paired:
         text.append(table("paired, on the same episodes", ("pair", "difference", "ci95"), paired))
     emit(given, document, text)

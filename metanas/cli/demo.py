@@ -16,6 +16,7 @@ from metanas.cli.arguments import Commands, command
 from metanas.cli.output import emit, progress, table
 from metanas.settings import (
     DemoSettings,
+    FewShotSettings,
     Named,
     SearchSettings,
     TaskSettings,
@@ -25,6 +26,7 @@ from metanas.settings import (
 
 if TYPE_CHECKING:
     from metadata_store.records import Trial
+    from metanas.few_shot import Adapted
 
 NETWORK = Named("nasbench201", {"width": 8, "cells": 1})
 
@@ -43,13 +45,17 @@ DIGITS = DemoSettings(
         pruner=Named("none"),
         exclude=SAME,
     ),
+    few_shot=FewShotSettings(),
 )
 
 
 def add_commands(commands: Commands) -> None:
     """Adds the command."""
     demo = command(
-        commands, "demo", _demo, "register images, recommend, train, search, report: in a minute"
+        commands,
+        "demo",
+        _demo,
+        "register images, recommend, train, search, adapt, report: in a minute",
     )
     demo.add_argument(
         "--out",
@@ -89,12 +95,17 @@ def _demo(given: Namespace) -> None:
     if found is not None and found.best is not None:
         facts = found.best.score, "–", found.best.seconds
         rows.append((f"best of {len(found.trials)} searched", *facts))
+    if made.few_shot is not None:
+        few = made.few_shot
+        what = f"adapted to {few.shots} images of each of {len(few.classes)} digits"
+        rows.append((what, few.accuracy, int(few.trial.extras["params"]), few.seconds))
     document = {
         "task": task_command.document(made.task),
         "zero_shot": zero_shot_command.document(made.zero_shot),
         "picked": made.picked.score,
         "random": made.random.score,
         "search": None if found is None else search_command.document(found, None),
+        "few_shot": None if made.few_shot is None else _few_shot(made.few_shot),
         "report": str(made.report),
         "seconds": time.perf_counter() - begin,
     }
@@ -104,6 +115,18 @@ def _demo(given: Namespace) -> None:
         f"report: {made.report}\nall in {document['seconds']:.0f} s",
     ]
     emit(given, document, text)
+
+
+def _few_shot(adapted: Adapted) -> dict[str, object]:
+    return {
+        "task": adapted.trial.task,
+        "classes": list(adapted.classes),
+        "shots": adapted.shots,
+        "accuracy": adapted.accuracy,
+        "ci95": adapted.ci95,
+        "judged": adapted.judged,
+        "seconds": adapted.seconds,
+    }
 
 
 def _facts(trial: Trial) -> tuple[object, ...]:

@@ -5,47 +5,78 @@ from __future__ import annotations
 import argparse
 import hashlib
 from argparse import Namespace
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metanas.cli.arguments import positive, seed
+from metanas.settings import PlanSettings
 
 if TYPE_CHECKING:
     from metadata_store.records import Task
     from metadata_store.store import MetadataStore
-    from metanas.meta.training import Plan
+    from metanas.meta.plan import Plan
     from tasks.episodes import Classes
     from tasks.source import Progress
 
-SIZE = 28
-"""Side of the images, where a meta-architecture says nothing else."""
-
 
 def add_plan_options(parser: argparse.ArgumentParser) -> None:
-    """How long to meta-train and on what episodes."""
+    """How long to meta-train and on what episodes; defaults are those of `PlanSettings`."""
+    usual = PlanSettings()
     parser.add_argument(
         "--train-ways",
         type=positive,
         metavar="N",
-        help="classes of a training episode where the method takes any (default 60, or all)",
+        help="classes of a training episode where the method takes any "
+        f"(default {usual.train_ways}, or all)",
     )
-    parser.add_argument("--iterations", type=positive, default=1500, metavar="N")
-    parser.add_argument("--batch", type=positive, default=1, metavar="N", help="episodes a step")
-    parser.add_argument("--queries", type=positive, default=2, metavar="N", help="a class")
-    parser.add_argument("--lr", type=float, default=3e-3, metavar="X", help="first outer rate")
+    parser.add_argument(
+        "--iterations",
+        type=positive,
+        metavar="N",
+        help=f"meta-batches (default {usual.iterations})",
+    )
+    parser.add_argument(
+        "--batch", type=positive, metavar="N", help=f"episodes in each (default {usual.batch})"
+    )
+    parser.add_argument(
+        "--queries", type=positive, metavar="N", help=f"a class (default {usual.queries})"
+    )
+    parser.add_argument(
+        "--lr", type=float, metavar="X", help=f"first outer rate (default {usual.lr:g})"
+    )
     parser.add_argument(
         "--warp",
         type=float,
-        default=0.5,
         metavar="X",
-        help="how strongly classes are warped into new ones; 0 for not (default 0.5)",
+        help=f"how strongly classes are warped into new ones; 0 for not (default {usual.warp})",
     )
     parser.add_argument(
-        "--no-rotations", action="store_true", help="do not count quarter turns as classes"
+        "--no-rotations",
+        dest="rotations",
+        action="store_const",
+        const=False,
+        help="do not count quarter turns as classes",
     )
-    parser.add_argument("--every", type=positive, default=100, metavar="N", help="validate")
-    parser.add_argument("--seed", type=seed, default=0, metavar="N")
+    parser.add_argument(
+        "--every",
+        type=positive,
+        metavar="N",
+        help=f"meta-batches between validations (default {usual.every})",
+    )
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        metavar="S",
+        help="end after so long, rates falling in time; default: no limit",
+    )
+    parser.add_argument("--seed", type=seed, metavar="N")
+
+
+def chosen_plan(given: Namespace, read: PlanSettings) -> PlanSettings:
+    """What was read, overridden by the options of `add_plan_options`."""
+    named = {each.name: getattr(given, each.name, None) for each in fields(PlanSettings)}
+    return replace(read, **{name: value for name, value in named.items() if value is not None})
 
 
 def classes_of(
@@ -107,20 +138,23 @@ def _sized(task: Task, size: int, *, grey: bool) -> Task:
     )
 
 
-def plan_of(given: Namespace, n_classes: int) -> Plan:
-    """The plan that the options ask for."""
-    from metanas.meta.training import Plan
+def plan_of(settings: PlanSettings, *, ways: int, shots: int, n_classes: int) -> Plan:
+    """The plan asked for, on so many classes, judged by tasks of these ways and shots."""
+    from metanas.meta.plan import Plan
 
     return Plan(
-        ways=min(given.train_ways or 60, n_classes),
-        shots=given.shots,
-        queries=given.queries,
-        batch=given.batch,
-        iterations=given.iterations,
-        lr=given.lr,
-        warp=given.warp,
-        every=given.every,
-        validation_ways=given.ways,
-        validation_shots=given.shots,
-        seed=given.seed,
+        ways=min(settings.train_ways, n_classes),
+        shots=shots,
+        queries=settings.queries,
+        batch=settings.batch,
+        iterations=settings.iterations,
+        lr=settings.lr,
+        architecture_lr=settings.architecture_lr,
+        warp=settings.warp,
+        every=settings.every,
+        seconds=settings.seconds,
+        validation_ways=ways,
+        validation_shots=shots,
+        validation_episodes=settings.validation_episodes,
+        seed=settings.seed,
     )

@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metanas.cli.adapt import logged
-from metanas.cli.arguments import Commands, command, positive
-from metanas.cli.episodes import SIZE, add_plan_options, classes_of, plan_of, task_of
+from metanas.cli.arguments import Commands, add_config, command, positive
+from metanas.cli.episodes import add_plan_options, chosen_plan, classes_of, plan_of, task_of
 from metanas.cli.opened import opened
 from metanas.cli.output import emit, progress, table
+from metanas.settings import MetaTrainSettings, Named, SettingsError, read_settings
 
 if TYPE_CHECKING:
     from metanas.few_shot import MetaTrained
-    from metanas.meta.meta_architecture import MetaArchitecture, Option
+    from metanas.meta.meta_architecture import MetaArchitecture
     from metanas.meta.training import Point
 
 VALIDATION_SHARE = 0.15
@@ -39,17 +40,16 @@ def add_commands(commands: Commands) -> None:
     )
     train.add_argument(
         "--episodes",
-        required=True,
         metavar="DATA",
         help="a registered task, or images as `task add` reads them; many classes",
     )
-    train.add_argument("--name", required=True, metavar="NAME", help="under which it is kept")
-    train.add_argument("--ways", type=positive, default=5, metavar="N", help="classes (default 5)")
-    train.add_argument("--shots", type=positive, default=1, metavar="K", help="images (default 1)")
+    train.add_argument("--name", metavar="NAME", help="under which it is kept")
+    train.add_argument("--ways", type=positive, metavar="N", help="classes (default 5)")
+    train.add_argument("--shots", type=positive, metavar="K", help="images (default 1)")
     train.add_argument(
         "--validation", metavar="DATA", help="other classes; default: some of the episodes'"
     )
-    train.add_argument("--method", default="tnas", metavar="M", help="tnas, tnas_plus_plus, …")
+    train.add_argument("--method", metavar="M", help="tnas (default), tnas_plus_plus, auto_maml")
     train.add_argument(
         "--option",
         type=option,
@@ -58,12 +58,34 @@ def add_commands(commands: Commands) -> None:
         metavar="NAME=VALUE",
         help="of the method, e.g. steps=2 or width=24; may be repeated",
     )
-    train.add_argument(
-        "--size", type=positive, default=SIZE, metavar="PX", help=f"side (default {SIZE})"
-    )
+    train.add_argument("--size", type=positive, metavar="PX", help="side (default 28)")
     add_plan_options(train)
     train.add_argument("--replace", action="store_true", help="over another of that name")
     train.add_argument("--no-mlflow", action="store_true", help="do not log to MLflow")
+    add_config(train, "meta_omniglot")
+
+
+def settings(given: Namespace) -> MetaTrainSettings:
+    """The settings file's, overridden by the options given.
+
+    Raises:
+        SettingsError: neither says what to learn from, or what to call it.
+    """
+    if given.config is not None:
+        read = read_settings(given.config, MetaTrainSettings)
+    elif given.episodes is None or given.name is None:
+        raise SettingsError("need --episodes DATA and --name NAME, or --config FILE with both")
+    else:
+        read = MetaTrainSettings(given.episodes, given.name)
+    names = ("episodes", "name", "ways", "shots", "validation", "size")
+    chosen: dict[str, Any] = {
+        name: getattr(given, name) for name in names if getattr(given, name) is not None
+    }
+    method = read.method
+    if given.method is not None and given.method != method.name:
+        method = Named(given.method)
+    chosen["method"] = method.but(**dict(given.option))
+    return replace(read, **chosen, plan=chosen_plan(given, read.plan))
 
 
 def option(text: str) -> tuple[str, Any]:
@@ -84,32 +106,36 @@ def _meta_train(given: Namespace) -> None:
     from metanas.meta_shelf import fetch, keep, names, path_of
     from tasks.episodes import check_disjoint
 
-    path_of(given.name)
-    options: dict[str, Option] = dict(given.option)
-    turned = not given.no_rotations
+    asked = settings(given)
+    path_of(asked.name)
+    options = {key: value for key, value in asked.method.options.items() if value is not None}
     with opened(given) as store, progress(given) as advance:
-        task = task_of(given.episodes, store)
-        train = classes_of(given.episodes, store, size=given.size, turned=turned, advance=advance)
-        if given.validation is not None:
+        task = task_of(asked.episodes, store)
+        train = classes_of(
+            asked.episodes, store, size=asked.size, turned=asked.plan.rotations, advance=advance
+        )
+        if asked.validation is not None:
             validation = classes_of(
-                given.validation, store, size=given.size, turned=False, advance=advance
+                asked.validation, store, size=asked.size, turned=False, advance=advance
             )
             check_disjoint(train, validation)
         else:
             # At least as many classes as there are ways, so that there is something to judge.
-            share = max(VALIDATION_SHARE, given.ways / max(1, len(train.names)))
-            if 2 * given.ways > len(train.names):
+            share = max(VALIDATION_SHARE, asked.ways / max(1, len(train.names)))
+            if 2 * asked.ways > len(train.names):
                 raise ValueError(
-                    f"need at least {2 * given.ways} classes to train and validate with "
-                    f"{given.ways} ways, got {len(train.names)}: {given.episodes}"
+                    f"need at least {2 * asked.ways} classes to train and validate with "
+                    f"{asked.ways} ways, got {len(train.names)}: {asked.episodes}"
                 )
-            train, validation = train.split([share], seed=given.seed)
+            train, validation = train.split([share], seed=asked.plan.seed)
             validation = replace(validation, turned=False)
-        plan = plan_of(given, len(train))
-        facts = [given.method, options, asdict(plan), task.data, given.validation, given.size]
+        plan = plan_of(asked.plan, ways=asked.ways, shots=asked.shots, n_classes=len(train))
+        facts = [
+            asked.method.name, options, asdict(plan), task.data, asked.validation, asked.size
+        ]  # fmt: skip
         digest = hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
-        if not given.replace and given.name in names():
-            check_same(given.name, fetch(given.name), digest)
+        if not given.replace and asked.name in names():
+            check_same(asked.name, fetch(asked.name), digest)
 
         def tell(point: Point, iterations: int) -> None:
             advance(point.iteration, iterations, _line(point))
@@ -120,18 +146,18 @@ def _meta_train(given: Namespace) -> None:
         made = meta_train(
             train,
             validation,
-            method=given.method,
+            method=asked.method.name,
             options=options,
             plan=plan,
             path=checkpoint.default_folder() / f"meta-{digest}.pt",
             told=tell,
         )
         meta = replace(made.meta, facts={**made.meta.facts, "digest": digest})
-        file = keep(meta, given.name)
-    trial = made.trial(task.name, f"meta-train:{given.name}", given.seed)
+        file = keep(meta, asked.name)
+    trial = made.trial(task.name, f"meta-train:{asked.name}", asked.plan.seed)
     run = None if given.no_mlflow else logged(trial, [file])
     emit(
-        given, _trained_document(given.name, made, file, run), _trained_text(given.name, made, file)
+        given, _trained_document(asked.name, made, file, run), _trained_text(asked.name, made, file)
     )
 
 

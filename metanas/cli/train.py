@@ -151,13 +151,18 @@ def _described(trial: Trial, exported: Sequence[Path]) -> list[Any]:
     rows = [
         (epoch, value) for epoch, value in zip(trial.curve.epochs, trial.curve.values, strict=True)
     ]
-    score = "diverged" if trial.score is None else f"{trial.curve.metric} {trial.score:.4f}"
+    values = trial.curve.values
+    score = (
+        "diverged"
+        if trial.score is None
+        else f"{trial.curve.metric} {trial.score:.4f} at best, {values[-1]:.4f} at the end"
+    )
     facts = (
-        f"{score} in {trial.seconds:.1f} s; {int(trial.extras['params']):,} parameters, "
+        f"{score}, in {trial.seconds:.1f} s; {int(trial.extras['params']):,} parameters, "
         f"{int(trial.extras['flops']):,} multiply-adds"
     )
     return [
         table(trial.task, ("epoch", trial.curve.metric), rows),
         facts,
-        *(f"written: {file}" for file in exported),
+        *(f"written, as it was at the end: {file}" for file in exported),
     ]

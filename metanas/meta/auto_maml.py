@@ -8,34 +8,25 @@ is put back.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from metanas.meta.gradient import GradientLearner
-from metanas.meta.recipe import ARCHITECTURE, HEAD, RATES, WEIGHTS, Inner
-from metanas.meta.supernet import FAST, Super
+from metanas.meta.recipe import ARCHITECTURE, HEAD, RATES, WEIGHTS
+from metanas.meta.supernet import Super
 
 
 def auto_maml(
-    input_shape: tuple[int, ...],
-    ways: int,
-    n_classes: int,
-    *,
-    width: int = 16,
-    nodes: int = 2,
-    layout: str = "nr",
-    stem: int = 24,
-    grid: int = 2,
-    operations: str = FAST,
-    steps: int = 1,
-    lr: float = 0.05,
-    hard_from: float = 0.5,
-    against_free: float = 0.05,
-    second_order: bool = False,
-    warm_up: float = 0.85,
+    input_shape: tuple[int, ...], ways: int, n_classes: int, **options: Any
 ) -> GradientLearner:
-    """On a supernet, for any number of ways; see `metanas.meta.tnas.tnas`."""
-    made = Super(width, nodes, layout, stem, grid, operations)
-    return GradientLearner(
-        made.maker(input_shape),
-        inner=Inner(steps, lr, second_order=second_order, warm_up=warm_up),
-        relaxed=made.relaxed(hard_from=hard_from, against_free=against_free),
+    """On a supernet, for any number of ways; see `metanas.meta.tnas.tnas`.
+
+    Args:
+        options: `architecture_lr` and `own_rates` play no part: it does not adapt.
+    """
+    made = Super.of(options)
+    return made.learner(
+        input_shape,
+        inner=replace(made.inner, architecture_lr=0.0),
         turns=((WEIGHTS, HEAD, RATES), (ARCHITECTURE,)),
     )

@@ -12,11 +12,15 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from tasks.episodes import Episodes
 
-SHIFTS = ((1, 2), (-2, 1))
-"""Rows and columns by which views of the support are moved, at 28 pixels a side."""
+VIEWS = (
+    ((1.07, 0.0, 0.0), (0.14, 0.96, 0.0)),
+    ((0.95, -0.02, 0.0), (-0.14, 1.07, 0.0)),
+)
+"""Maps of the plane, as `torch.nn.functional.affine_grid` takes them."""
 
 
 @dataclass(frozen=True)
@@ -77,20 +81,22 @@ def contrast(support: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def views(support: Tensor) -> Tensor:
-    """The support moved a little, twice: what a network should see the same in.
+    """The support turned, sheared and stretched a little: what should be seen the same in.
 
     Args:
-        support: shape (..., h, w).
+        support: shape (b, n, c, h, w).
 
     Returns:
-        One more leading dimension of 2.
+        One more leading dimension of as many as there are `VIEWS`.
     """
-    scale = support.shape[-1] / 28
-    moved = [
-        torch.roll(support, (round(rows * scale), round(columns * scale)), (-2, -1))
-        for rows, columns in SHIFTS
-    ]
-    return torch.stack(moved)
+    flat = support.flatten(0, 1)
+    seen = []
+    for view in VIEWS:
+        plane = torch.tensor(view, device=flat.device, dtype=flat.dtype).expand(len(flat), -1, -1)
+        grid = functional.affine_grid(plane, list(flat.shape), align_corners=False)
+        warped = functional.grid_sample(flat, grid, padding_mode="border", align_corners=False)
+        seen.append(warped.view_as(support))
+    return torch.stack(seen)
 
 
 def _scaled(images: Tensor, shift: Tensor, factor: Tensor) -> Tensor:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from metanas.meta.batch import contrast
+from metanas.meta.batch import contrast, views
 from metanas.meta.meta_architecture import MetaArchitecture
 from metanas.meta.prototypes import prototypes
-from metanas.meta.recipe import SCALE, WEIGHTS, Parameters
-from metanas.meta.relaxation import Cell
+from metanas.meta.recipe import ARCHITECTURE, SCALE, WEIGHTS, Parameters
+from metanas.meta.relaxation import Cell, growth
+from metanas.meta.task_network import with_views
 from metanas.networks.darts_ops import Norm
-from metanas.networks.mixed import CellNetwork
+from metanas.networks.mixed import CellNetwork, cell_edges, gates_name
 from metanas.spaces.darts import kept
 
 
@@ -45,7 +46,7 @@ def deploy(
     """A network of the task's own: images (n, c, h, w) in [0, 1] to logits (n, ways).
 
     Statistics of normalisation are those of the support, so that an image is judged
-    alone; the prototypes of the support are the last, linear layer.
+    alone; the prototypes of the support and its views are the last, linear layer.
 
     Args:
         adapted: parameters of one task, without a dimension of tasks.
@@ -61,17 +62,19 @@ def deploy(
         n_classes=ways,
     )
     _carry_over(network, adapted)
+    _weigh(network, meta, adapted, cells)
     shift, factor = contrast(support[None])
-    whole = nn.Sequential(Contrast(shift[0], factor[0]), network)
-    images = support.float() / 255
+    scaled = Contrast(shift[0], factor[0])
+    whole = nn.Sequential(scaled, network)
     with torch.no_grad():
-        _calibrate(whole, images)
+        images = scaled(support.float() / 255)
         head = network.head
         network.head = nn.Identity()
-        features = whole(images)
+        features = network.train()(with_views(images[None], views(images[None]))[0])
         weight, bias = prototypes(features, ways, adapted[SCALE])
         head.weight.copy_(weight)  # type: ignore[operator]
         head.bias.copy_(bias)  # type: ignore[operator]
+        _calibrate(network, images)
         network.head = head
     return whole.eval()
 
@@ -82,6 +85,23 @@ def _carry_over(network: nn.Module, adapted: Parameters) -> None:
         for name, parameter in network.named_parameters():
             if not name.startswith("head."):
                 parameter.copy_(adapted[f"{WEIGHTS}{name}"])
+
+
+def _weigh(
+    network: nn.Module, meta: MetaArchitecture, adapted: Parameters, cells: dict[str, Cell]
+) -> None:
+    """Each operation by how much its gate has grown."""
+    relaxed = meta.relaxed
+    temperature = meta.learner.temperature(1.0)
+    places = {edge: row for row, edge in enumerate(cell_edges(relaxed.nodes))}
+    for kind in relaxed.kinds:
+        name = f"{ARCHITECTURE}{kind}"
+        grown = growth(adapted[name], meta.parameters[name], temperature)
+        rows = [
+            grown[places[edge], relaxed.operations.index(operation)]
+            for edge, (operation,) in kept(cells)[kind].items()
+        ]
+        network.get_buffer(gates_name(kind)).copy_(torch.stack(rows)[:, None])
 
 
 def _calibrate(network: nn.Module, images: Tensor) -> None:

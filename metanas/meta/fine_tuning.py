@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from metanas.meta.batch import Batch
 from metanas.meta.gradient import GradientLearner
-from metanas.meta.recipe import HEAD, Inner, Loss, Parameters
+from metanas.meta.recipe import FIRST_SCALE, HEAD, SCALE, Inner, Loss, Parameters
 from metanas.networks.four_conv import FourConv
 
 
@@ -24,14 +24,24 @@ class FineTuning:
         n_classes: of the classifier.
         steps: of descent on a task's support.
         lr: of each.
+        prototypical: whether a task's head is made of prototypes; a linear layer that
+            starts at nothing else.
     """
 
     def __init__(
-        self, input_shape: tuple[int, ...], *, n_classes: int, width: int, steps: int, lr: float
+        self,
+        input_shape: tuple[int, ...],
+        *,
+        n_classes: int,
+        width: int,
+        steps: int,
+        lr: float,
+        prototypical: bool = False,
     ) -> None:
         self._make = partial(FourConv, input_shape, width=width)
         self._inner = Inner(steps=steps, lr=lr)
         self._classifier = GradientLearner(self._make, inner=Inner(steps=0), ways=n_classes)
+        self._prototypical = prototypical
         self.turns = self._classifier.turns
 
     def initial(self, seed: int) -> Parameters:
@@ -42,7 +52,7 @@ class FineTuning:
         images = torch.cat([batch.support, batch.query], dim=1).flatten(0, 1)
         labels = torch.cat([batch.support_labels, batch.query_labels], dim=1)
         among_all = batch.classes.gather(1, labels).flatten()
-        features = self._classifier.features(parameters, images, 1.0)
+        features = self._classifier.network.features(parameters, images, 1.0)
         logits = functional.linear(features, parameters[f"{HEAD}weight"], parameters[f"{HEAD}bias"])
         right = logits.argmax(-1) == among_all
         value = functional.cross_entropy(logits, among_all)
@@ -50,12 +60,18 @@ class FineTuning:
 
     def logits(self, parameters: Parameters, batch: Batch) -> Tensor:
         features = parameters[f"{HEAD}weight"].shape[1]
-        fresh = {
-            f"{HEAD}weight": torch.zeros(batch.ways, features).to(batch.support.device),
-            f"{HEAD}bias": torch.zeros(batch.ways).to(batch.support.device),
-        }
-        tuner = GradientLearner(self._make, inner=self._inner, ways=batch.ways)
-        return tuner.logits({**parameters, **fresh}, batch)
+        body = {name: p for name, p in parameters.items() if not name.startswith(HEAD)}
+        device = batch.support.device
+        if self._prototypical:
+            fresh = {SCALE: torch.tensor(FIRST_SCALE, device=device).log()}
+        else:
+            fresh = {
+                f"{HEAD}weight": torch.zeros(batch.ways, features, device=device),
+                f"{HEAD}bias": torch.zeros(batch.ways, device=device),
+            }
+        ways = None if self._prototypical else batch.ways
+        tuner = GradientLearner(self._make, inner=self._inner, ways=ways)
+        return tuner.logits({**body, **fresh}, batch)
 
 
 def fine_tuning(
@@ -66,6 +82,14 @@ def fine_tuning(
     width: int = 32,
     steps: int = 10,
     lr: float = 0.1,
+    prototypical: bool = False,
 ) -> FineTuning:
     """On the four-conv network, for any number of ways."""
-    return FineTuning(input_shape, n_classes=n_classes, width=width, steps=steps, lr=lr)
+    return FineTuning(
+        input_shape,
+        n_classes=n_classes,
+        width=width,
+        steps=steps,
+        lr=lr,
+        prototypical=prototypical,
+    )

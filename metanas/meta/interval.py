@@ -29,3 +29,9 @@ def mean_of(values: Tensor) -> Mean:
         raise ValueError("need a value at least, got none")
     half = Z * float(values.double().std()) / math.sqrt(n) if n > 1 else math.nan
     return Mean(float(values.double().mean()), half)
+
+
+def wilson(share: float, n: int) -> float:
+    """Half-width of Wilson's 95 % interval of a share of n; sensible where the share is 1."""
+    spread = math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
+    return Z * spread / (1 + Z**2 / n)

@@ -23,6 +23,7 @@ def maml(
     lr: float = 0.4,
     second_order: bool = True,
     vectorised: bool = True,
+    prototypical: bool = False,
 ) -> GradientLearner:
     """On the four-conv network.
 
@@ -30,10 +31,12 @@ def maml(
         n_classes: drawn from in meta-training; plays no part.
         vectorised: all tasks at once, which on one CPU core is a little faster than a loop
             over them, and on a GPU much.
+        prototypical: whether the head is made of prototypes, for any number of ways
+            (Proto-MAML).
     """
     return GradientLearner(
         partial(FourConv, input_shape, width=width),
         inner=Inner(steps=steps, lr=lr, second_order=second_order),
-        ways=ways,
+        ways=None if prototypical else ways,
         vectorised=vectorised,
     )

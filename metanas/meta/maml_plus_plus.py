@@ -24,6 +24,7 @@ def maml_plus_plus(
     lr: float = 0.1,
     second_order: bool = True,
     vectorised: bool = True,
+    prototypical: bool = False,
 ) -> GradientLearner:
     """On the four-conv network; see `metanas.meta.maml.maml`."""
     return GradientLearner(
@@ -31,6 +32,6 @@ def maml_plus_plus(
         inner=Inner(
             steps=steps, lr=lr, second_order=second_order, learned_rates=True, every_step=True
         ),
-        ways=ways,
+        ways=None if prototypical else ways,
         vectorised=vectorised,
     )

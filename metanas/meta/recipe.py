@@ -12,7 +12,16 @@ Parameters = dict[str, Tensor]
 WEIGHTS, ARCHITECTURE, HEAD, RATES = "weights.", "architecture.", "head.", "rates."
 """What the names of parameters begin with."""
 
+ORIGIN = "origin."
+"""And those of the architecture's logits as they were before adaptation."""
+
 SCALE = f"{HEAD}log_scale"
+
+FIRST_SCALE = 10.0
+"""Of prototypes' distances, before any is learned."""
+
+EVERYTHING = ((WEIGHTS, ARCHITECTURE, HEAD, RATES),)
+"""One turn of the outer loop that learns all."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +35,9 @@ class Inner:
             0 leaves the architecture as it is.
         second_order: whether the outer gradient goes through the inner ones.
         learned_rates: whether each tensor has a rate of its own for each step, learned.
+        own_rates: whether each logit of the architecture has a factor of its own to its
+            rate, learned: few images say little about most operations, and which ones
+            they tell about can be learned.
         every_step: whether the loss after every step counts, the earlier the less as
             meta-training goes on.
         warm_up: share of meta-training during which nothing adapts: features first, which
@@ -37,6 +49,7 @@ class Inner:
     architecture_lr: float = 0.0
     second_order: bool = False
     learned_rates: bool = False
+    own_rates: bool = False
     every_step: bool = False
     warm_up: float = 0.0
 

@@ -28,6 +28,16 @@ def gates(logits: Tensor, temperature: float) -> Tensor:
     return torch.softmax(logits / temperature, dim=-1)
 
 
+def growth(logits: Tensor, origin: Tensor, temperature: float) -> Tensor:
+    """By how much gates have grown since their logits were `origin`: 1 where nothing moved.
+
+    What a discrete network weighs its operations with: were they all weighed the same,
+    moving logits would change nothing until another operation became the strongest, one
+    whose weights were not meta-learned beside the others.
+    """
+    return gates(logits, temperature) / gates(origin, temperature)
+
+
 def strongest(gate: Tensor, operations: Sequence[str], nodes: int) -> Tensor:
     """Which gates a discrete cell keeps: into each node two edges, on each one operation.
 

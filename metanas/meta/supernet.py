@@ -1,11 +1,13 @@
-"""Supernets to be meta-learned: the frame, and the logits' shapes."""
+"""Supernets to be meta-learned: the frame, the logits' shapes, and how both are learned."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
-from metanas.meta.recipe import Relaxed
+from metanas.meta.gradient import GradientLearner
+from metanas.meta.recipe import EVERYTHING, Inner, Relaxed
 from metanas.meta.relaxation import Cell
 from metanas.networks.darts_ops import OPERATIONS, Norm
 from metanas.networks.mixed import (
@@ -25,12 +27,15 @@ FAST = "none,max_pool_3x3,avg_pool_3x3,skip_connect,sep_conv_3x3,dil_conv_3x3"
 
 @dataclass(frozen=True)
 class Super:
-    """How a supernet is made.
+    """How a supernet is made and learned.
 
     Attributes:
         width, nodes, layout, grid: see `metanas.networks.mixed.Frame`.
         stem: channels of each of the stem's convolutions.
         operations: separated by commas, or ``all``.
+        steps, lr, architecture_lr, own_rates, second_order, warm_up: see
+            `metanas.meta.recipe.Inner`.
+        hard_from, against_free: see `metanas.meta.recipe.Relaxed`.
     """
 
     width: int = 16
@@ -39,6 +44,27 @@ class Super:
     stem: int = 24
     grid: int = 2
     operations: str = FAST
+    steps: int = 1
+    lr: float = 0.05
+    architecture_lr: float = 0.03
+    own_rates: bool = True
+    second_order: bool = False
+    warm_up: float = 0.7
+    hard_from: float = 0.5
+    against_free: float = 0.05
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any], **defaults: Any) -> Super:
+        """With these options, the others by default.
+
+        Raises:
+            ValueError: an unknown option.
+        """
+        known = [each.name for each in fields(cls)]
+        for name in options:
+            if name not in known:
+                raise ValueError(f"no option {name!r}; there are {', '.join(known)}")
+        return cls(**{**defaults, **options})
 
     @property
     def frame(self) -> Frame:
@@ -50,18 +76,35 @@ class Super:
         """The operations."""
         return OPERATIONS if self.operations == "all" else tuple(self.operations.split(","))
 
-    def maker(self, input_shape: tuple[int, ...]) -> Callable[[], CellNetwork]:
-        """Makes fresh supernets without a head."""
-        return lambda: supernet(
-            self.frame, input_shape=input_shape, operations=self.names, norm=PURE
+    @property
+    def inner(self) -> Inner:
+        """How one task is learned."""
+        return Inner(
+            self.steps,
+            self.lr,
+            self.architecture_lr,
+            second_order=self.second_order,
+            own_rates=self.own_rates,
+            warm_up=self.warm_up,
         )
 
-    def relaxed(self, *, hard_from: float, against_free: float) -> Relaxed:
+    @property
+    def relaxed(self) -> Relaxed:
         """Its architecture as logits."""
         shape = len(cell_edges(self.nodes)), len(self.names)
         kinds = {KINDS[letter]: shape for letter in sorted(set(self.layout))}
         return Relaxed(
-            kinds, self.names, self.nodes, hard_from=hard_from, against_free=against_free
+            kinds,
+            self.names,
+            self.nodes,
+            hard_from=self.hard_from,
+            against_free=self.against_free,
+        )
+
+    def maker(self, input_shape: tuple[int, ...]) -> Callable[[], CellNetwork]:
+        """Makes fresh supernets without a head."""
+        return lambda: supernet(
+            self.frame, input_shape=input_shape, operations=self.names, norm=PURE
         )
 
     def discrete_maker(
@@ -71,3 +114,18 @@ class Super:
         from metanas.spaces.darts import kept
 
         return lambda: CellNetwork(self.frame, kept(cells), input_shape=input_shape, norm=PURE)
+
+    def learner(
+        self,
+        input_shape: tuple[int, ...],
+        *,
+        inner: Inner | None = None,
+        turns: tuple[tuple[str, ...], ...] = EVERYTHING,
+    ) -> GradientLearner:
+        """Learns weights and architecture together, or in turns."""
+        return GradientLearner(
+            self.maker(input_shape),
+            inner=self.inner if inner is None else inner,
+            relaxed=self.relaxed,
+            turns=turns,
+        )

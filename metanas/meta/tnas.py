@@ -2,49 +2,34 @@
 
 [T-NAS] Lian et al. Towards Fast Adaptation of Neural Architectures with Meta Learning.
 ICLR 2020.
+[Meta-SGD] Li et al. Meta-SGD: Learning to Learn Quickly for Few-Shot Learning. 2017.
 
 The inner step is joint, on weights and logits with rates of their own; the outer one
 is of first order, as published. Afterwards each cell keeps its strongest operations.
 
 Differs from the paper: the discrete network keeps its adapted weights, where the
 paper trains it anew for every task, hours each. For that to work the gates sharpen
-during meta-training; see `metanas.meta.relaxation` and `metanas.meta.gradient`.
+during meta-training; see `metanas.meta.relaxation` and `metanas.meta.gradient`. What is
+kept weighs by how much its gate has grown in adapting, and each logit's rate has a learned
+factor, as weights have in Meta-SGD: one rate for all logits moved nothing where it was
+small, and where it was large it put untrained operations in the place of trained ones.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 from metanas.meta.gradient import GradientLearner
-from metanas.meta.recipe import Inner
-from metanas.meta.supernet import FAST, Super
+from metanas.meta.supernet import Super
 
 
 def tnas(
-    input_shape: tuple[int, ...],
-    ways: int,
-    n_classes: int,
-    *,
-    width: int = 16,
-    nodes: int = 2,
-    layout: str = "nr",
-    stem: int = 24,
-    grid: int = 2,
-    operations: str = FAST,
-    steps: int = 1,
-    lr: float = 0.05,
-    architecture_lr: float = 0.003,
-    hard_from: float = 0.5,
-    against_free: float = 0.05,
-    second_order: bool = False,
-    warm_up: float = 0.85,
+    input_shape: tuple[int, ...], ways: int, n_classes: int, **options: Any
 ) -> GradientLearner:
     """On a supernet, for any number of ways.
 
     Args:
         n_classes: drawn from in meta-training; plays no part.
+        options: see `metanas.meta.supernet.Super`.
     """
-    made = Super(width, nodes, layout, stem, grid, operations)
-    return GradientLearner(
-        made.maker(input_shape),
-        inner=Inner(steps, lr, architecture_lr, second_order=second_order, warm_up=warm_up),
-        relaxed=made.relaxed(hard_from=hard_from, against_free=against_free),
-    )
+    return Super.of(options).learner(input_shape)

@@ -3,7 +3,7 @@
 Adam on the parameters a learner starts from, their rates falling along a cosine. The
 architecture's logits have an Adam of their own, as in DARTS, with less momentum.
 Nothing random is drawn but the episodes, which a seed and their number fix: whoever takes
-up a saved state goes on exactly as if it had never stopped.
+up a saved state goes on exactly as if it had never stopped, unless time was limited.
 """
 
 from __future__ import annotations
@@ -20,70 +20,18 @@ from torch import Tensor
 from metanas.meta.batch import batch_of
 from metanas.meta.interval import Mean, mean_of
 from metanas.meta.learner import MetaLearner
-from metanas.meta.recipe import ARCHITECTURE, Parameters
+from metanas.meta.plan import VALIDATION_SEED, Plan
+from metanas.meta.recipe import ARCHITECTURE, RATES, Parameters
 from tasks.episodes import Classes, draw
-
-VALIDATION_SEED = 2**31 - 2
-"""Of the validation episodes; training's seeds are below it."""
 
 AT_ONCE = 20
 """Validation episodes a batch."""
 
+FACTORS_RATE = 0.02
+"""Adam's first rate for factors, which start at 1: some must be able to change sign."""
+
 LOWEST_RATE = 0.01
 """The cosine ends at this share of the first rate."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How long, and on what episodes.
-
-    Attributes:
-        ways: classes of a training episode.
-        shots: support images of each.
-        queries: images of each that the outer loss judges by.
-        batch: episodes an outer step.
-        chunk: how many of them at once; fewer need less memory and change nothing.
-        iterations: outer steps.
-        lr: Adam's first rate.
-        architecture_lr: of the architecture's logits.
-        clip: longest gradient, all parameters together.
-        warp: how strongly classes are changed into others, see `tasks.episodes`.
-        every: outer steps between validations.
-        validation_ways, validation_shots, validation_episodes: of each validation.
-        seed: of the episodes and of the first parameters.
-    """
-
-    ways: int = 5
-    shots: int = 1
-    queries: int = 5
-    batch: int = 4
-    chunk: int | None = None
-    iterations: int = 1000
-    lr: float = 3e-3
-    architecture_lr: float = 3e-3
-    clip: float = 10.0
-    warp: float = 0.5
-    every: int = 100
-    validation_ways: int = 5
-    validation_shots: int = 1
-    validation_episodes: int = 100
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("batch", "iterations", "every", "validation_episodes"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.chunk is not None and self.chunk < 1:
-            raise ValueError(f"chunk must be at least 1, got {self.chunk}")
-        if not self.lr > 0 or not self.architecture_lr > 0 or not self.clip > 0:
-            raise ValueError(
-                "rates and clip must be above 0, "
-                f"got {self.lr}, {self.architecture_lr} and {self.clip}"
-            )
-        if not 0 <= self.warp <= 2:
-            raise ValueError(f"warp must lie in [0, 2], got {self.warp}")
-        if not 0 <= self.seed < VALIDATION_SEED:
-            raise ValueError(f"a seed lies in 0 to {VALIDATION_SEED - 1}, got {self.seed}")
 
 
 @dataclass(frozen=True)
@@ -160,27 +108,35 @@ class MetaTraining:
         """As trained so far."""
         return {name: value.detach().clone() for name, value in self._leaves.items()}
 
+    @property
+    def progress(self) -> float:
+        """The share of training that is done: of the steps, or of the time where that is more."""
+        steps = self.iteration / self.plan.iterations
+        return steps if self.plan.seconds is None else max(steps, self.seconds / self.plan.seconds)
+
     def __iter__(self) -> Iterator[Point]:
         done = 0
         while True:
             while done < len(self.points):
                 yield self.points[done]
                 done += 1
-            if self.iteration >= self.plan.iterations:
+            if self.progress >= 1:
                 return
-            begin = time.perf_counter()
-            end = min(self.iteration + self.plan.every, self.plan.iterations)
-            while self.iteration < end:
-                self._step()
+            last, since = time.perf_counter(), self.iteration
+            while self.progress < 1 and self.iteration < since + self.plan.every:
+                self._step(self.progress)
+                now = time.perf_counter()
+                self.seconds += now - last
+                last = now
             self._validate()
-            self.seconds += time.perf_counter() - begin
+            self.seconds += time.perf_counter() - last
 
     def state(self) -> dict[str, Any]:
         """All that is needed to go on: tensors, numbers, strings and containers of them."""
         return {
             "parameters": self.parameters,
             "best": dict(self.best),
-            "optimizers": [each.state_dict() for each in self._optimizers],
+            "optimizers": [each.state_dict() for each, _ in self._optimizers],
             "iteration": self.iteration,
             "seconds": self.seconds,
             "points": [
@@ -189,21 +145,29 @@ class MetaTraining:
             ],
         }
 
-    def _adams(self) -> list[torch.optim.Optimizer]:
-        weights = [v for name, v in self._leaves.items() if not name.startswith(ARCHITECTURE)]
-        logits = [v for name, v in self._leaves.items() if name.startswith(ARCHITECTURE)]
-        found: list[torch.optim.Optimizer] = [torch.optim.Adam(weights, lr=self.plan.lr)]
-        if logits:
-            betas = (0.5, 0.999)
-            found.append(torch.optim.Adam(logits, lr=self.plan.architecture_lr, betas=betas))
-        return found
+    def _adams(self) -> list[tuple[torch.optim.Optimizer, float]]:
+        """Each with the rate it starts at."""
+        factors = f"{RATES}{ARCHITECTURE}"
+        groups: dict[str, list[Tensor]] = {}
+        for name, value in self._leaves.items():
+            first = next((each for each in (ARCHITECTURE, factors) if name.startswith(each)), "")
+            groups.setdefault(first, []).append(value)
+        rates = {"": self.plan.lr, ARCHITECTURE: self.plan.architecture_lr, factors: FACTORS_RATE}
+        betas = {ARCHITECTURE: (0.5, 0.999)}
+        return [
+            (
+                torch.optim.Adam(groups[first], lr=rate, betas=betas.get(first, (0.9, 0.999))),
+                rate,
+            )
+            for first, rate in rates.items()
+            if first in groups
+        ]
 
-    def _step(self) -> None:
+    def _step(self, progress: float) -> None:
         plan = self.plan
         turn = self.iteration % len(self._parts)
         first = self.iteration * plan.batch
-        progress = self.iteration / plan.iterations
-        for optimizer in self._optimizers:
+        for optimizer, _ in self._optimizers:
             optimizer.zero_grad(set_to_none=True)
         total = 0.0
         chunk = plan.chunk or plan.batch
@@ -238,8 +202,7 @@ class MetaTraining:
                 value.grad = None
         torch.nn.utils.clip_grad_norm_(list(self._leaves.values()), self.plan.clip)
         falling = LOWEST_RATE + (1 - LOWEST_RATE) * (1 + math.cos(math.pi * progress)) / 2
-        rates = (self.plan.lr, self.plan.architecture_lr)
-        for optimizer, rate in zip(self._optimizers, rates, strict=False):
+        for optimizer, rate in self._optimizers:
             optimizer.param_groups[0]["lr"] = rate * falling
             optimizer.step()
 
@@ -265,7 +228,7 @@ class MetaTraining:
         self.points.append(Point(self.iteration, loss, mean, self._free_share))
 
     def _resume(self, state: Mapping[str, Any]) -> None:
-        for optimizer, saved in zip(self._optimizers, state["optimizers"], strict=True):
+        for (optimizer, _), saved in zip(self._optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         self.best = {name: value.to(self._device) for name, value in state["best"].items()}
         self.iteration, self.seconds = int(state["iteration"]), float(state["seconds"])

@@ -1,4 +1,4 @@
-"""Networks that judge runs together, and when they keep their doubts."""
+"""Networks that judge runs together."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from metanas.rankers.curve_table import Floats
-from metanas.rankers.margin_net import MarginNet, probability
-from metanas.rankers.searches import Ints, Judged, Searches, early_leader, own_scale
+from metanas.rankers.margin_net import SLOPE, MarginNet, probability
+from metanas.rankers.runs import Ints
+from metanas.rankers.searches import Judged, Searches, own_scale
 
-DOUBT = 0.5
-"""Chance that an early leader has at least."""
+LOGISTIC = SLOPE / 1.7
+"""With this scale, the logistic function is about a normal one of deviation 1."""
 
 
 @dataclass(frozen=True)
@@ -36,34 +37,47 @@ class Member:
 
 
 class Ensemble:
-    """Networks that judge together.
+    """Networks that judge together, and boosted trees.
 
     Args:
-        temperature: chances are drawn towards one half where it is above 1.
-        patience: points of a run before which it is given the benefit of the doubt.
+        temperature: networks' chances are drawn towards one half where it is above 1.
+        margin: by a share of it, any being as likely, a run must beat the best: near ties
+            are not worth their epochs.
+        trees: the column of forecasts that is asked, see `metanas.rankers.boosted`.
+        say: of the networks where it comes to chances, in [0, 1]; the rest is the trees'.
     """
 
     def __init__(
-        self, members: Sequence[Member], temperature: float = 1.0, patience: int = 1
+        self,
+        members: Sequence[Member],
+        temperature: float = 1.0,
+        *,
+        margin: float = 0.0,
+        trees: int = 0,
+        say: float = 1.0,
     ) -> None:
-        self.members = members
-        self.temperature = temperature
-        self.patience = patience
+        self.members, self.temperature, self.margin = members, temperature, margin
+        self.trees, self.say = trees, say
 
     def judge(
         self, searches: Searches, search: Ints, run: Ints, length: Ints
     ) -> tuple[Floats, Floats]:
         """Scores and scales, (members, m)."""
-        return self._scored(searches.judge(search, run, length))
-
-    def chance(self, searches: Searches, search: Ints, run: Ints, length: Ints) -> Floats:
-        """To end above the best finished run, (m,)."""
         judged = searches.judge(search, run, length)
-        score, scale = self._scored(judged)
-        chance = probability(score, scale, searches.best[search], np.zeros(1))
-        spared = early_leader(judged.numbers) | (length < self.patience)
-        return np.where(spared, np.maximum(chance, DOUBT), chance)
-
-    def _scored(self, judged: Judged) -> tuple[Floats, Floats]:
         scores, scales = zip(*(member(judged) for member in self.members), strict=True)
         return np.stack(scores), np.stack(scales) * self.temperature
+
+    def chance(self, searches: Searches, search: Ints, run: Ints, length: Ints) -> Floats:
+        """To beat the best finished run, (m,)."""
+        best, sure = searches.best[search], np.zeros(1)
+        chance = np.zeros(len(search))
+        if self.say > 0.0:
+            score, scale = self.judge(searches, search, run, length)
+            chance += self.say * probability(score, scale, best, sure, margin=self.margin)
+        if self.say < 1.0:
+            forecast = searches.runs.forecast[run, length - 1]
+            end = searches.runs.curves[run, length - 1] + forecast[:, self.trees]
+            wide = LOGISTIC * forecast[:, -1]
+            told = probability(end[None], wide[None], best, sure, margin=self.margin)
+            chance += (1.0 - self.say) * told
+        return chance

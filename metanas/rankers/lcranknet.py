@@ -11,13 +11,17 @@ Differs from the paper (which is `lcranknet_paper`):
 - The task is not an embedded name but what its runs have shown so far, stopped ones
   too: a new task is a combination of the sources' surfaces of learning curves, updated
   in closed form (`metanas.rankers.surfaces`). It begins at the sources' mean, the
-  "unknown" task. Hence there is no sequence model and no reconstruction loss.
+  "unknown" task. So there is no sequence model, no reconstruction.
 - A network corrects that prediction (`metanas.rankers.margin_net`). It gives each run
   a scale as well as a score, and learns from simulated searches on the sources, each
   source predicted from the others, so that prefixes meet finished runs as in use.
   Half of these tasks are stretched: a new task may be on a scale of its own.
 - Networks are trained on parts of the sources; temperature and `delta` come from the
   sources that a network has not seen.
+- Boosted trees that know nothing of the search (`metanas.rankers.boosted`) have half the
+  say, with few sources all of it: they and the networks err on different tasks.
+- The chance that stops a run is that of beating the best by a margin (see `WORTH`): the
+  paper's soft label of a near tie, used also when deciding.
 
 Why raw units: within one metric a gap means the same on every task, and a scale
 guessed from the first runs of a search is worse than none.
@@ -33,22 +37,29 @@ import numpy as np
 from metadata_store.batch import Trials
 from metadata_store.records import Task, Trial, TrialState
 from metanas.protocols import SearchSpace
+from metanas.rankers.boosted import MOST_PARTS, Boosted
 from metanas.rankers.curve_table import OUTCOMES, Floats
 from metanas.rankers.ensemble import Ensemble, Member
 from metanas.rankers.live import InformedSearch, LiveSearch
 from metanas.rankers.lone import LoneSearch
 from metanas.rankers.margin_net import Lessons, probability, train
-from metanas.rankers.play import Below, Sparing, Wandering, play
-from metanas.rankers.searches import Ints, Judged, Prior, Runs, own_scale
+from metanas.rankers.play import Sparing, Wandering, play
+from metanas.rankers.runs import Ints, Prior, Runs
+from metanas.rankers.searches import Judged, own_scale
 from metanas.rankers.source_prior import SourcePrior
 from metanas.rankers.sources import Sources
 
 FEW = 8
 """Sources, each of which matters."""
 
-USUAL_RISK = 0.05
-PATIENCES = (1, 2)
-"""Of these the one that uses fewest epochs at the usual risk, on the sources."""
+FEWEST = 5
+"""Sources from which networks can tell what holds for other tasks."""
+
+LONGEST = 200
+"""Runs of a simulated search at most."""
+
+WORTH = 0.1
+"""The margin that counts in full, as a share of the scale's width: near ties cost epochs."""
 
 TEMPERATURES = np.exp(np.linspace(-1.0, 1.6, 27))
 
@@ -84,6 +95,7 @@ class LCRankNet:
         self._searches, self._steps = searches, steps
         self.sources: Sources | None = None
         self.prior: SourcePrior | None = None
+        self.boosted: Boosted | None = None
         self.ensemble = Ensemble(())
         self.lowest_chances = np.zeros(0)
         self._trials: Trials | None = None
@@ -102,6 +114,7 @@ class LCRankNet:
         self.prior = SourcePrior(self.sources.tables, factors=self._factors, rng=rng)
         lessons = self._lessons(rng)
         fold = self._fold_of()
+        margin = WORTH * self.sources.scale.width
         members = []
         for part in range(int(fold.max()) + 1):
             mine = lessons.where(fold[lessons.group] != part)
@@ -115,14 +128,16 @@ class LCRankNet:
                     steps=self._steps,
                 )
                 members.append(Member(net, own_unit, part))
-        self.ensemble = Ensemble(members, self._temperature(members, lessons, fold))
-        found = []
-        # What few sources say of an architecture alone is not to be trusted.
-        for patience in PATIENCES if len(self.prior.tables) > FEW else PATIENCES[-1:]:
-            self.ensemble.patience = patience
-            lowest, share = self._tried(fold, np.random.default_rng(self._seed))
-            found.append((share, patience, lowest))
-        _, self.ensemble.patience, self.lowest_chances = min(found, key=lambda each: each[0])
+        temperature = self._temperature(members, lessons, fold)
+        boosted = self.boosted = Boosted(self.prior.tables, fold % MOST_PARTS, rng=rng)
+        self.ensemble = Ensemble(
+            members,
+            temperature,
+            margin=margin,
+            trees=boosted.whole,
+            say=0.5 if len(self.prior.tables) >= FEWEST else 0.0,
+        )
+        self.lowest_chances = self._tried(boosted, fold, np.random.default_rng(self._seed))
         return self
 
     def threshold(self, risk: float) -> float:
@@ -135,7 +150,8 @@ class LCRankNet:
             raise ValueError(f"a risk lies in [0, 1), got {risk}")
         if len(self.lowest_chances) == 0:
             raise ValueError("no sources to choose a threshold on")
-        return _quantile(self.lowest_chances, risk)
+        lowest = np.sort(self.lowest_chances)
+        return float(np.nextafter(lowest[int(risk * len(lowest))], 0.0))
 
     def live(self, task: str, *, epochs: int | None = None) -> LiveSearch:
         """A search on a task, of whose runs nothing is known yet.
@@ -144,13 +160,12 @@ class LCRankNet:
             task: where it is a source too, it is left out of what is expected.
             epochs: of a whole run, by default the sources'.
         """
-        if self.prior is None or self.sources is None:
+        if self.prior is None or self.sources is None or self.boosted is None:
             return LoneSearch(self.outcome)
         names = [table.task for table in self.prior.tables]
         prior = self.prior.left_out(names.index(task))[0] if task in names else None
-        return InformedSearch(
-            self.sources, self.prior, self.ensemble, self.outcome, prior=prior, epochs=epochs
-        )
+        learned = self.sources, self.prior, self.ensemble, self.boosted
+        return InformedSearch(*learned, outcome=self.outcome, prior=prior, epochs=epochs)
 
     def probability_better(self, trial: Trial, other: Trial, task: Task) -> float:
         return float(self.probabilities_better([trial], [other], task)[0])
@@ -239,43 +254,27 @@ class LCRankNet:
                 losses[index] -= np.log(np.maximum(right, 1e-9)).sum()
         return float(TEMPERATURES[losses.argmin()])
 
-    def _tried(self, fold: Ints, rng: np.random.Generator) -> tuple[Floats, float]:
-        """Searches on the sources that networks have not seen, stopped by these.
-
-        Returns:
-            The lowest chance given to each search's best run, and the share of epochs used
-            by a threshold of the usual risk.
-        """
-        games = []
+    def _tried(self, boosted: Boosted, fold: Ints, rng: np.random.Generator) -> Floats:
+        """The lowest chance given to each search's best run, by networks that have not seen it."""
         lowest = []
         for part in np.unique(fold):
             judges = Ensemble(
                 [member for member in self.ensemble.members if member.fold == part],
                 self.ensemble.temperature,
-                self.ensemble.patience,
+                margin=self.ensemble.margin,
+                trees=int(boosted.part[fold == part][0]),
+                say=self.ensemble.say,
             )
             parts = [self._learned.left_out(int(index)) for index in np.flatnonzero(fold == part)]
             runs, priors, starts = _together(parts)
+            runs = boosted.foretold(runs, judges.trees)
             task = np.repeat(np.arange(len(parts)), self._searches)
             orders = _orders(runs, starts, task, rng)
             best = orders[np.arange(len(orders)), runs.final[orders].argmax(1)]
             sparing = Sparing(judges.chance, 0.02, best)
             play(runs, priors, task, orders, sparing)
             lowest.append(sparing.lowest)
-            few = slice(None, None, 4)
-            games.append((judges, runs, priors, task[few], orders[few]))
-        delta = _quantile(np.concatenate(lowest), USUAL_RISK)
-        shares = []
-        for judges, runs, priors, task, orders in games:
-            below = Below(judges.chance, np.full(len(task), delta))
-            played = play(runs, priors, task, orders, below)
-            shares.append(played.lengths.mean(axis=1))
-        return np.concatenate(lowest), float(np.concatenate(shares).mean())
-
-
-def _quantile(lowest: Floats, risk: float) -> float:
-    """The threshold below which at most so large a share lies."""
-    return float(np.nextafter(np.sort(lowest)[int(risk * len(lowest))], 0.0))
+        return np.concatenate(lowest)
 
 
 def _key(trial: Trial) -> object:
@@ -289,6 +288,6 @@ def _together(parts: Sequence[tuple[Prior, Runs]]) -> tuple[Runs, list[Prior], I
 
 
 def _orders(runs: Runs, starts: Ints, task: Ints, rng: np.random.Generator) -> Ints:
-    """A random order of each search's task's runs, as many as the smallest task has."""
-    shortest = int(np.diff(starts).min())
+    """A random order of each search's task's runs; as many for each task."""
+    shortest = min(int(np.diff(starts).min()), LONGEST)
     return np.stack([rng.permutation(np.arange(starts[i], starts[i + 1]))[:shortest] for i in task])

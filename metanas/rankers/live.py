@@ -9,9 +9,10 @@ from typing import Protocol
 import numpy as np
 
 from metadata_store.records import Architecture
+from metanas.rankers.boosted import Boosted
 from metanas.rankers.curve_table import Floats, outcome_curves
-from metanas.rankers.margin_net import probability
-from metanas.rankers.searches import Ints, Prior, Runs, Searches
+from metanas.rankers.runs import Ints, Prior, Runs
+from metanas.rankers.searches import Searches
 from metanas.rankers.source_prior import SourcePrior
 from metanas.rankers.sources import Sources, prefix_on
 
@@ -20,11 +21,13 @@ NOISE = 1e-3
 
 
 class Judge(Protocol):
-    """Networks, as `metanas.rankers.lcranknet.Ensemble`."""
+    """Networks, as `metanas.rankers.ensemble.Ensemble`."""
 
     def judge(
         self, searches: Searches, search: Ints, run: Ints, length: Ints
     ) -> tuple[Floats, Floats]: ...
+
+    def chance(self, searches: Searches, search: Ints, run: Ints, length: Ints) -> Floats: ...
 
 
 class LiveSearch(Protocol):
@@ -78,7 +81,7 @@ class InformedSearch:
     """Implements `LiveSearch` with what other tasks taught.
 
     Args:
-        sources, learned, judge: of a fitted ranker.
+        sources, learned, judge, boosted: of a fitted ranker.
         prior: by default that of a new task.
         epochs: of a whole run, by default the sources'.
     """
@@ -88,18 +91,20 @@ class InformedSearch:
         sources: Sources,
         learned: SourcePrior,
         judge: Judge,
-        outcome: str,
+        boosted: Boosted,
         *,
+        outcome: str,
         prior: Prior | None = None,
         epochs: int | None = None,
     ) -> None:
-        self._sources, self._learned, self._judge, self._outcome = sources, learned, judge, outcome
+        self._sources, self._learned, self._outcome = sources, learned, outcome
+        self._judge, self._boosted = judge, boosted
         self._epochs = epochs or sources.grid.epochs
         self._runs: dict[object, _Run] = {}
         positions, k = len(sources.grid), learned.factors
         nothing = np.zeros((1, positions))
         codes = np.zeros((1, len(sources.unit)))
-        blank = Runs.of(np.zeros((1, positions, k)), nothing, codes, np.zeros(1), learned.factor)
+        blank = self._as_runs(np.zeros((1, positions, k)), nothing, codes)
         self._searches = Searches(blank, [prior or learned.prior], np.zeros(1, np.int64), 1)
 
     def add(self, key: object, architecture: Architecture | None) -> None:
@@ -126,9 +131,15 @@ class InformedSearch:
         run = self._runs[key]
         if run.length == 0 or run.finished or not self._searches.finished[0]:
             return None
-        score, scale = self.scores([key])
-        best = np.array([self._searches.best[0]])
-        return float(probability(score, scale, best, np.zeros(1))[0])
+        none, row, runs = np.zeros(1, np.int64), np.array([run.row]), self._searches.runs
+        last = slice(run.length - 1, run.length)
+        runs.forecast[row, last] = self._boosted(
+            runs.shapes[row, last], run.codes, [self._boosted.whole]
+        )
+        self._searches.hidden[0] = run.row
+        chance = self._judge.chance(self._searches, none, row, np.array([run.length]))
+        self._searches.hidden[0] = -1
+        return float(chance[0])
 
     @property
     def best(self) -> float | None:
@@ -182,7 +193,7 @@ class InformedSearch:
             return
         curve = self._sources.scale(np.pad(prefix[:length], (0, positions - length), "edge"))
         curve = outcome_curves(curve, self._outcome)
-        whole = Runs.of(run.surface, curve[None], run.codes, curve[-1:], self._learned.factor)
+        whole = self._as_runs(run.surface, curve[None], run.codes)
         none = np.zeros(1, np.int64)
         if run.row < 0:
             run.row = self._searches.arrive()
@@ -192,3 +203,7 @@ class InformedSearch:
             self._searches.observe(none, row, np.array([position]))
         run.length = length
         self._searches.place_run(none, row, row, np.array([length]))
+
+    def _as_runs(self, surface: Floats, curves: Floats, codes: Floats) -> Runs:
+        final, factor = curves[:, -1], self._learned.factor
+        return Runs.of(surface, curves, codes, final, factor, forecasts=self._boosted.width)

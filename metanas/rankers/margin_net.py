@@ -143,11 +143,22 @@ def train(
     return MarginNet(columns, shift, unit, layers)
 
 
-def probability(score: Floats, scale: Floats, rival: Floats, rival_scale: Floats) -> Floats:
-    """Chance that a run ends above its rival, the mean over networks; (nets, n) to (n,)."""
-    width = np.sqrt(scale**2 + rival_scale**2)
-    odds = np.clip(SLOPE * (score - rival) / np.maximum(width, 1e-12), -60.0, 60.0)
-    return np.asarray((1.0 / (1.0 + np.exp(-odds))).mean(axis=0))
+def probability(
+    score: Floats, scale: Floats, rival: Floats, rival_scale: Floats, *, margin: float = 0.0
+) -> Floats:
+    """Chance that a run ends above its rival, the mean over networks; (nets, n) to (n,).
+
+    Args:
+        margin: it must end above by some share of this, any share being as likely: a near
+            tie counts in part.
+    """
+    width = np.maximum(np.sqrt(scale**2 + rival_scale**2) / SLOPE, 1e-12)
+    odds = np.clip((score - rival) / width, -1e12, 1e12)
+    if margin == 0.0:
+        return np.asarray((1.0 / (1.0 + np.exp(-np.clip(odds, -60.0, 60.0)))).mean(axis=0))
+    share = width / margin
+    gain = share * (np.logaddexp(0.0, odds) - np.logaddexp(0.0, odds - 1.0 / share))
+    return np.asarray(np.clip(gain, 0.0, 1.0).mean(axis=0))
 
 
 def _network(inputs: int, hidden: int, generator: torch.Generator) -> nn.Sequential:

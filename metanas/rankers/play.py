@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from metanas.rankers.curve_table import Floats
 from metanas.rankers.margin_net import Lessons
-from metanas.rankers.searches import Ints, Prior, Runs, Searches
+from metanas.rankers.runs import Ints, Prior, Runs
+from metanas.rankers.searches import Searches
 
 Policy = Callable[[Searches, Ints, Ints, Ints], NDArray[np.bool_]]
 """Given the searches, and for some of them the run and its length: which runs to stop."""

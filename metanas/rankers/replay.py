@@ -10,7 +10,7 @@ from metadata_store.batch import Trials
 from metanas.rankers.curve_table import Floats, outcome_curves
 from metanas.rankers.lcranknet import LCRankNet
 from metanas.rankers.play import Below, play
-from metanas.rankers.searches import Ints, Runs
+from metanas.rankers.runs import Ints, Runs
 from metanas.rankers.sources import whole_on
 
 
@@ -29,7 +29,7 @@ def replay(
         Positions of its curve that each run was trained for, in the order of the rows of
         `trials`, (deltas, searches, n), and all positions as shares of a run, (positions,).
     """
-    if ranker.prior is None or ranker.sources is None:
+    if ranker.prior is None or ranker.sources is None or ranker.boosted is None:
         raise ValueError("need a ranker fitted on at least two source tasks")
     sources, learned = ranker.sources, ranker.prior
     grid = sources.grid
@@ -37,6 +37,7 @@ def replay(
     curves = outcome_curves(sources.scale(curves), ranker.outcome)
     codes = sources.encode([trials.architectures[code] for code in trials.architecture_codes])
     runs = Runs.of(learned.surface(codes), curves, codes, curves[:, -1], learned.factor)
+    runs = ranker.boosted.foretold(runs, ranker.boosted.whole)
     every = np.tile(orders, (len(deltas), 1))
     threshold = np.repeat(np.asarray(deltas, np.float64), len(orders))
     task = np.zeros(len(every), np.int64)

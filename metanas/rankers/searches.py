@@ -9,17 +9,13 @@ network, another chooses the threshold, and a real one is a batch of one.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Self
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metanas.rankers.curve_shape import NUMBERS, shape_numbers
 from metanas.rankers.curve_table import Floats
-from metanas.rankers.surfaces import whitened
-
-Ints = NDArray[np.int64]
+from metanas.rankers.runs import Ints, Prior, Runs
 
 ROOM = 64
 """Runs by which a single search grows at a time."""
@@ -32,97 +28,6 @@ RELATIVE = 17
 
 OWN = 18
 """Numbers of the Gaussian prediction for a run."""
-
-
-@dataclass(frozen=True)
-class Runs:
-    """Runs as searches see them; n of them, k factors.
-
-    Attributes:
-        surface: the prior's directions along each run, (n, positions, k).
-        rows, values: the same and the curve with deviations made independent;
-            (n, positions, k) and (n, positions).
-        ahead, carried: the final value is ``ahead @ place + carried`` plus noise after so
-            many positions; (n, positions + 1, k) and (n, positions + 1).
-        curves: (n, positions). shapes: (n, positions, numbers). codes: (n, numbers).
-        final: (n,).
-    """
-
-    surface: Floats
-    rows: Floats
-    values: Floats
-    ahead: Floats
-    carried: Floats
-    curves: Floats
-    shapes: Floats
-    codes: Floats
-    final: Floats
-
-    @classmethod
-    def of(
-        cls, surface: Floats, curves: Floats, codes: Floats, final: Floats, factor: Floats
-    ) -> Runs:
-        """Of whole curves, or of prefixes whose later points are anything finite."""
-        rows = whitened(factor, surface)
-        values = whitened(factor, curves[:, :, None])[:, :, 0]
-        last = factor[-1]
-        first = surface[:, -1][:, None]
-        ahead = np.concatenate(
-            [first, first - np.cumsum(last[None, :, None] * rows, axis=1)], axis=1
-        )
-        carried = np.concatenate(
-            [np.zeros((len(curves), 1)), np.cumsum(last * values, axis=1)], axis=1
-        )
-        shapes = shape_numbers(curves)
-        return cls(surface, rows, values, ahead, carried, curves, shapes, codes, final)
-
-    @classmethod
-    def concat(cls, parts: Sequence[Self]) -> Runs:
-        """All runs, in order."""
-        return cls(
-            **{
-                field.name: np.concatenate([getattr(part, field.name) for part in parts])
-                for field in fields(cls)
-            }
-        )
-
-    def __len__(self) -> int:
-        return len(self.curves)
-
-    def padded(self, rows: int) -> Runs:
-        """With room for so many runs more."""
-        padded = {}
-        for field in fields(self):
-            array = getattr(self, field.name)
-            padded[field.name] = np.pad(array, ((0, rows), *((0, 0),) * (array.ndim - 1)))
-        return Runs(**padded)
-
-    def write(self, row: int, run: Runs) -> None:
-        """Puts a single run in its place."""
-        for field in fields(self):
-            getattr(self, field.name)[row] = getattr(run, field.name)[0]
-
-
-@dataclass(frozen=True)
-class Prior:
-    """What a search expects before it begins.
-
-    Attributes:
-        mean, cov: of the place along the directions, (k,) and (k, k).
-        anchors: directions at the end of some architectures' curves, (m, k).
-        factor: of runs' deviations, (positions, positions).
-    """
-
-    mean: Floats
-    cov: Floats
-    anchors: Floats
-    factor: Floats
-
-    @property
-    def tail(self) -> Floats:
-        """Variance of the final value given so many positions of a run; (positions + 1,)."""
-        squares = self.factor[-1] ** 2
-        return np.concatenate([np.cumsum(squares[::-1])[::-1], [0.0]])
 
 
 @dataclass(frozen=True)
@@ -357,22 +262,7 @@ class Searches:
         return np.stack(columns, axis=1)
 
 
-def early_leader(numbers: Floats) -> NDArray[np.bool_]:
-    """Runs among the best of those seen, so early that it costs little to see more; (m,).
-
-    Who leads that early may be a run of a kind that no source has shown.
-    """
-    share, ahead = numbers[:, OWN - 1], numbers[:, OWN + RELATIVE - 8]
-    begun = numbers[:, OWN + RELATIVE + NUMBERS - 1] > 0.0  # the first point is often a start
-    return np.asarray(begun & (share <= 0.16) & (ahead <= np.where(share <= 0.08, 0.06, 0.03)))
-
-
 def own_scale(numbers: Floats) -> tuple[Floats, Floats]:
     """Where a run stands and a third of the best run's way, from `Judged.numbers`; (m,)."""
     way = np.exp(numbers[:, OWN + RELATIVE - 1])
     return numbers[:, OWN + RELATIVE], 0.3 * way
-
-
-def count_numbers(codes: int) -> int:
-    """Width of `Judged.numbers`."""
-    return OWN + RELATIVE + NUMBERS + (NUMBERS - 3) + codes

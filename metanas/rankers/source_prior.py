@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from metanas.rankers.curve_table import CurveTable, Floats
-from metanas.rankers.searches import Prior, Runs
+from metanas.rankers.runs import Prior, Runs
 from metanas.rankers.surfaces import (
     Basis,
     Smoothness,

@@ -7,7 +7,8 @@ import torch
 
 from metanas.meta.batch import Batch, batch_of
 from metanas.meta.learner import MetaLearner
-from metanas.meta.training import MetaTraining, Plan
+from metanas.meta.plan import Plan
+from metanas.meta.training import MetaTraining
 from tasks.episodes import draw
 from tests.contracts.drawings import drawn_classes
 

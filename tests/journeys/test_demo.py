@@ -34,6 +34,12 @@ def test_all_journeys_run_one_after_the_other(
         assert sorted([shown["picked"], shown["random"]]) == pytest.approx(scores)
         assert len(trials) == len(scores) + len(shown["search"]["trials"]) == 5
         assert len(list(store.trials(task="smoke-blobs"))) == 6
+        adapted = list(store.trials(task="few-digits"))
+        assert [each.score for each in adapted] == [shown["few_shot"]["accuracy"]]
+    assert shown["few_shot"]["classes"] == ["7", "8", "9"]
+    assert (shown["few_shot"]["shots"], shown["few_shot"]["judged"]) == (2, 15)
+    assert shown["few_shot"]["accuracy"] > 1 / 3
+    assert len(list((folder / "few-digits").rglob("*.png"))) == 21
     report = (folder / "report.html").read_text("utf-8")
     assert "Recommended" in report
     assert "Progress" in (folder / "search.html").read_text("utf-8")
@@ -52,6 +58,11 @@ def test_a_demo_deletes_nothing_it_did_not_write(
     assert main(["demo", "--out", str(tmp_path)]) == 2
     assert "need an empty folder" in capsys.readouterr().err
     assert (tmp_path / "precious.txt").read_text() == "keep"
+
+
+def test_a_few_digits_become_a_small_folder(tmp_path: Path) -> None:
+    write_digits(tmp_path, only=(3, 8), each=4)
+    assert sorted(each.parent.name for each in tmp_path.rglob("*.png")) == ["3"] * 4 + ["8"] * 4
 
 
 def test_the_digits_become_a_folder_of_images(tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ import torch
 from PIL import Image
 
 from metadata_store.records import Task, TrialState
-from metanas.few_shot import Adapted, adapt, fitted, meta_train, wilson
+from metanas.few_shot import Adapted, adapt, fitted, meta_train
 from metanas.meta.meta_architecture import MetaArchitecture
-from metanas.meta.training import Plan, Point
+from metanas.meta.plan import Plan
+from metanas.meta.training import Point
 from metanas.networks.counts import count
 from metanas.networks.export import export
 from tasks.load import TaskData, prepare
@@ -158,8 +159,3 @@ def test_a_meta_training_has_a_record() -> None:
     assert trial.score == pytest.approx(made.best.accuracy.value)
     assert trial.architecture == made.meta.architecture
     assert made.meta.facts["accuracy"] == made.best.accuracy.value
-
-
-def test_an_interval_of_a_share_never_shrinks_to_nothing() -> None:
-    assert wilson(1.0, 5) == pytest.approx(0.217, abs=0.01)
-    assert wilson(0.5, 10_000) == pytest.approx(1.96 * 0.005, rel=1e-2)

@@ -5,6 +5,8 @@ import pytest
 from metanas.settings import (
     DemoSettings,
     ExperienceSettings,
+    FewShotSettings,
+    MetaTrainSettings,
     Named,
     SearchSettings,
     SettingsError,
@@ -17,6 +19,7 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 KINDS = {
     "reference": ExperienceSettings,
     "smoke": DemoSettings,
+    "meta_omniglot": MetaTrainSettings,
     "search": SearchSettings,
     "train": TrainSettings,
     "zero_shot": ZeroShotSettings,
@@ -59,6 +62,10 @@ def test_lists_become_tuples_and_nested_mappings_dataclasses(tmp_path: Path) -> 
         ("{source: s, architectures: 1}", ExperienceSettings, "needs the key 'tasks'"),
         ("space: {name: a, options: [1]}", TrainSettings, "options: wanted a mapping"),
         ("a: [", TrainSettings, "is no YAML"),
+        ("{episodes: a, name: b, plan: {batch: 0}}", MetaTrainSettings, "batch must be at least 1"),
+        ("{episodes: a, name: b, shots: 0}", MetaTrainSettings, "shots must be at least 1"),
+        ("episodes: a", MetaTrainSettings, "needs the key 'name'"),
+        ("classes: 11", FewShotSettings, "need 2 to 10 classes"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line_with_the_file(

@@ -61,18 +61,6 @@ def test_only_square_images_are_turned() -> None:
         Classes(torch.zeros(2, 1, 3, 4, dtype=torch.uint8), torch.arange(2), ("a", "b"), True)
 
 
-def test_a_warp_changes_a_class_as_a_whole() -> None:
-    pixels = torch.zeros(20, 1, 16, 16, dtype=torch.uint8)
-    pixels[:, :, 3:13, 7:9] = 255
-    classes = Classes(pixels, torch.arange(2).repeat_interleave(10), ("a", "b"))
-    drawn = draw(classes, [0], ways=2, shots=9, queries=1, seed=5, warp=0.8)
-    first, second = drawn.support[0].float().unflatten(0, (2, 9))
-    inside = (first - first.mean(0)).abs().mean() + (second - second.mean(0)).abs().mean()
-    between = (first.mean(0) - second.mean(0)).abs().mean()
-    assert between > 0.5 * inside
-    assert drawn.support.dtype == torch.uint8
-
-
 def test_parts_of_the_classes_are_disjoint_and_cover_them() -> None:
     classes = plain_classes(10)
     parts = classes.split([0.2, 0.3], seed=1)

@@ -4,19 +4,29 @@ from pathlib import Path
 import pytest
 import torch
 
-from metanas.bench import few_shot
-from metanas.bench.few_shot import ALL, COMPARED, bench_few_shot
-from metanas.meta.training import Plan
+from metanas.bench.few_shot import COMPARED, bench_few_shot
+from metanas.bench.few_shot_contenders import ALL, LEARN2LEARN, LINEAR
+from metanas.meta.plan import Plan
 from tests.contracts.drawings import drawn_classes
 
 TRAIN, TEST = drawn_classes(10, 6), drawn_classes(4, 6, seed=1)
 PLAN = Plan(ways=8, shots=1, queries=2, batch=1, iterations=2, every=2, validation_episodes=2)
-OWN = tuple(name for name in ALL if name != few_shot.LEARN2LEARN)
+OWN = tuple(name for name in ALL if name != LEARN2LEARN)
 
 
-def run(methods: tuple[str, ...], plan: Plan = PLAN, path: Path | None = None) -> dict[str, dict]:  # type: ignore[type-arg]
+def run(
+    methods: tuple[str, ...], plan: Plan = PLAN, path: Path | None = None, head: str = "own"
+) -> dict[str, dict]:  # type: ignore[type-arg]
     return bench_few_shot(
-        TRAIN, TEST, ways=3, shots=1, episodes=6, plan=plan, methods=methods, checkpoints=path
+        TRAIN,
+        TEST,
+        ways=3,
+        shots=1,
+        episodes=6,
+        plan=plan,
+        methods=methods,
+        head=head,
+        checkpoints=path,
     )
 
 
@@ -47,14 +57,34 @@ def test_all_methods_meet_the_same_episodes() -> None:
     assert run(("protonet", "maml"))["methods"]["maml"]["accuracy"] == alone
 
 
-def test_a_learned_head_trains_with_the_ways_it_is_for() -> None:
-    found = run(("maml",), replace(PLAN, ways=8))
-    assert found["ways"] == 3
+def test_a_learned_head_trains_with_the_ways_it_is_for_on_as_many_images() -> None:
+    rows = run(("tnas", "maml"))["methods"]
+    expense = {
+        name: [row[key] for key in ("meta_batches", "tasks_each", "ways", "head")]
+        for name, row in rows.items()
+    }
+    # Three images a class, seven classes left to train on: 21 images a meta-batch, or 18.
+    assert expense == {"tnas": [2, 1, 7, "prototypes"], "maml": [2, 2, 3, "linear"]}
+
+
+def test_with_the_same_head_all_train_on_the_very_same_episodes() -> None:
+    rows = run(("tnas", *sorted(LINEAR)), head="prototypes")["methods"]
+    assert {(row["meta_batches"], row["tasks_each"], row["ways"]) for row in rows.values()} == {
+        (2, 1, 7)
+    }
+    assert {row["head"] for row in rows.values()} == {"prototypes"}
+
+
+def test_time_can_be_the_budget() -> None:
+    rows = run(("protonet", "maml"), replace(PLAN, iterations=10**6, seconds=0.3))["methods"]
+    for row in rows.values():
+        assert 0 < row["meta_batches"] < 10**6
+        assert row["train_seconds"] > 0.3
 
 
 def test_the_librarys_maml_is_compared_where_it_is_installed() -> None:
     pytest.importorskip("learn2learn", reason="learn2learn comes with the extra few-shot")
-    assert run((few_shot.LEARN2LEARN,))["methods"][few_shot.LEARN2LEARN]["params"] > 0
+    assert run((LEARN2LEARN,))["methods"][LEARN2LEARN]["params"] > 0
 
 
 @pytest.mark.parametrize(
@@ -65,6 +95,7 @@ def test_the_librarys_maml_is_compared_where_it_is_installed() -> None:
         ({"episodes": 0}, "need a method and an episode"),
         ({"ways": 6}, "at least 6 classes"),
         ({"shots": 6}, "images of each class"),
+        ({"head": "round"}, "one of own, prototypes"),
     ],
 )
 def test_wrong_questions_are_told(options: dict[str, object], told: str) -> None:

@@ -62,6 +62,44 @@ def test_the_journey_from_many_classes_to_a_network_of_five(
     assert made["mlflow_run"]
 
 
+def test_a_settings_file_says_it_all_and_options_overrule_it(
+    metanas: CommandLine, tmp_path: Path
+) -> None:
+    many = folder(tmp_path / "many", 12, 6)
+    file = tmp_path / "meta.yaml"
+    file.write_text(
+        f"episodes: {many}\nname: mine\nways: 3\nsize: 12\n"
+        "method: {name: tnas, options: {width: 4, stem: 4, operations: 'none,sep_conv_3x3'}}\n"
+        "plan: {iterations: 4, every: 2, train_ways: 4, validation_episodes: 5}\n"
+    )
+    train = ("meta-train", "--config", str(file), "--no-mlflow")
+    trained = metanas.ok(*train)
+    assert (trained["name"], trained["method"]) == ("mine", "tnas")
+    assert [point["iteration"] for point in trained["curve"]] == [2, 4]
+    assert meta_shelf.fetch("mine").input_shape == (1, 12, 12)
+    other = metanas.ok(
+        *train, "--name", "other", "--iterations", "2", "--option", "width=5", "--seed", "3"
+    )
+    assert [point["iteration"] for point in other["curve"]] == [2]
+    assert meta_shelf.fetch("other").options["width"] == 5
+    # Another method has other options: those of the file are not its.
+    told = metanas.wrong(*train, "--name", "third", "--method", "maml")
+    assert "need a method with an architecture" in told
+
+
+def test_the_command_that_ships_needs_nothing_but_its_data(
+    metanas: CommandLine, tmp_path: Path
+) -> None:
+    config = Path(__file__).parents[3] / "configs" / "meta_omniglot.yaml"
+    many = folder(tmp_path / "many", 12, 6)
+    trained = metanas.ok(
+        "meta-train", "--config", str(config), "--episodes", many, "--iterations", "1",
+        "--train-ways", "3", "--no-mlflow",
+    )  # fmt: skip
+    assert trained["name"] == "alphabets"
+    assert meta_shelf.fetch("alphabets").input_shape == (1, 28, 28)
+
+
 def test_a_registered_task_is_adapted_to_as_well(metanas: CommandLine, tmp_path: Path) -> None:
     few = folder(tmp_path / "few", 3, 6, seed=1)
     metanas.ok("task", "add", "mine", few)
@@ -100,6 +138,9 @@ def test_wrong_input_is_one_line(metanas: CommandLine, tmp_path: Path) -> None:
     bench = ("bench", "few-shot", "--methods", "protonet", "--size", "12", "--iterations", "1")
     told = {
         (*train, "--episodes", few): "at least 10 classes",
+        train: "need --episodes DATA",
+        (*train, "--config", str(tmp_path / "no.yaml")): "cannot be read",
+        (*train, "--episodes", many, "--seconds", "0"): "seconds must be above 0",
         (*train, "--episodes", many, "--shots", "9", "--ways", "3"): "images of each class",
         (*train, "--episodes", str(tmp_path / "nothing")): "no task, file or folder",
         (*train, "--episodes", many, "--ways", "3", "--validation", many): "12 in both",

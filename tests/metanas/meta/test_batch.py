@@ -1,6 +1,6 @@
 import torch
 
-from metanas.meta.batch import batch_of, contrast, views
+from metanas.meta.batch import VIEWS, batch_of, contrast, views
 from tasks.episodes import Episodes, draw
 from tests.contracts.drawings import drawn_classes
 
@@ -44,9 +44,12 @@ def test_images_of_one_shade_stay_finite() -> None:
     assert batch.support.isfinite().all()
 
 
-def test_views_are_the_image_moved() -> None:
-    support = torch.rand(2, 3, 1, 28, 28)
-    moved = views(support)
-    assert moved.shape == (2, 2, 3, 1, 28, 28)
-    torch.testing.assert_close(moved[0][..., 1, 2], support[..., 0, 0])
-    assert not torch.equal(moved[0], moved[1])
+def test_views_are_each_image_warped_a_little_in_the_same_way() -> None:
+    support = torch.zeros(2, 3, 1, 28, 28)
+    support[..., 8:20, 8:20] = 1.0
+    seen = views(support)
+    assert seen.shape == (len(VIEWS), 2, 3, 1, 28, 28)
+    for view in seen:
+        assert 0 < (view - support).abs().mean() < 0.1
+        torch.testing.assert_close(view, view[:1, :1].expand_as(view))
+    assert not torch.allclose(seen[0], seen[1], atol=0.1)

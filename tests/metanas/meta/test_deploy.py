@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import torch
 from torch.nn import functional
 
@@ -29,6 +31,27 @@ def test_the_network_judges_its_support_as_the_discrete_supernet_does() -> None:
         functional.softmax(found, 1), functional.softmax(expected, 1), rtol=0.05, atol=0.02
     )
     assert torch.equal(found.argmax(1), expected.argmax(1))
+
+
+def test_what_an_adapted_architecture_keeps_weighs_by_how_much_it_has_grown() -> None:
+    meta = replace(META, options={**META.options, "architecture_lr": 0.1, "warm_up": 0.0})
+    support = EPISODES.support[0]
+    batch = batch_of(EPISODES)
+    adapted = meta.learner.adapt(meta.parameters, batch)
+    own = {**meta.parameters, **{name: value[0] for name, value in adapted.items()}}
+    network = deploy(meta, own, meta.cells(own), support, 3)
+    weights = [b for name, b in network.named_buffers() if "gates_" in name]
+    assert all((weight - 1).abs().max() > 0.01 for weight in weights)
+    judged = type(batch)(
+        batch.support, batch.support_labels, batch.support, batch.support_labels, batch.classes
+    )
+    expected = meta.learner.logits(meta.parameters, judged)[0]
+    torch.testing.assert_close(
+        functional.softmax(network(support.float() / 255), 1),
+        functional.softmax(expected, 1),
+        rtol=0.05,
+        atol=0.02,
+    )
 
 
 def test_it_judges_an_image_alone() -> None:

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from metanas.meta.batch import Batch, batch_of
 from metanas.meta.gradient import GradientLearner
-from metanas.meta.recipe import ARCHITECTURE, HEAD, WEIGHTS, Inner, Parameters
+from metanas.meta.recipe import ARCHITECTURE, HEAD, RATES, WEIGHTS, Inner, Parameters
 from metanas.meta.supernet import Super
 from metanas.networks.four_conv import FourConv
 from tasks.episodes import draw
@@ -106,7 +106,7 @@ def test_a_supernet_mapped_over_tasks_is_the_loop_over_them(second: bool) -> Non
         learner = GradientLearner(
             lambda: SMALL.maker(SHAPE)().double(),
             inner=Inner(2, 0.05, 0.1, second_order=second, learned_rates=True, every_step=True),
-            relaxed=SMALL.relaxed(hard_from=0.5, against_free=0.1),
+            relaxed=replace(SMALL, against_free=0.1).relaxed,
             vectorised=vectorised,
         )
         found.append(gradients(learner, tasks, double=True))
@@ -121,7 +121,7 @@ def searching(**options: float | int) -> GradientLearner:
     return GradientLearner(
         SMALL.maker(SHAPE),
         inner=Inner(**{"steps": 1, "lr": 0.05, "architecture_lr": 0.5, **options}),  # type: ignore[arg-type]
-        relaxed=SMALL.relaxed(hard_from=0.5, against_free=0.1),
+        relaxed=replace(SMALL, against_free=0.1).relaxed,
     )
 
 
@@ -136,6 +136,63 @@ def test_weights_and_architecture_adapt_together_to_each_task() -> None:
         assert not torch.allclose(adapted[name][0], adapted[name][1])
     weights = [name for name in adapted if name.startswith(WEIGHTS)]
     assert any(not torch.allclose(adapted[n][0], adapted[n][1]) for n in weights)
+
+
+def test_each_logit_may_have_a_rate_of_its_own() -> None:
+    learner = searching(own_rates=True)
+    parameters = learner.initial(0)
+    factors = f"{RATES}{ARCHITECTURE}normal"
+    assert parameters[factors].shape == parameters[f"{ARCHITECTURE}normal"].shape
+    before = learner.adapt(parameters, batch())
+    parameters[factors] = torch.zeros_like(parameters[factors])
+    parameters[factors][1, 2] = -1.0
+    after = learner.adapt(parameters, batch())
+
+    def moved(adapted: Parameters) -> torch.Tensor:
+        return adapted[f"{ARCHITECTURE}normal"] - parameters[f"{ARCHITECTURE}normal"]
+
+    assert (moved(before) != 0).all()
+    assert (moved(after).abs().sum(0) > 0).nonzero().tolist() == [[1, 2]]
+    torch.testing.assert_close(moved(after)[:, 1, 2], -moved(before)[:, 1, 2])
+
+
+def test_the_factors_of_rates_are_learned_by_the_outer_loss() -> None:
+    learner = searching(own_rates=True)
+    found = gradients(learner, batch())
+    for kind in ("normal", "reduction"):
+        assert found[f"{RATES}{ARCHITECTURE}{kind}"].abs().sum() > 0
+
+
+def test_an_adapted_architecture_tells_though_it_keeps_the_same_operations() -> None:
+    learner = searching(architecture_lr=0.01, lr=0.0)
+    parameters = learner.initial(0)
+    for kind in ("normal", "reduction"):  # too far apart for a short step to change their order
+        parameters[f"{ARCHITECTURE}{kind}"] = torch.arange(20.0).reshape(5, 4).sin() / 4
+    adapted = learner.adapt(parameters, batch())
+    kept = learner.network.masks(adapted)[0]["normal"]
+    same = (kept == learner.network.masks(parameters)[0]["normal"]).flatten(1).all(1)
+    assert same.any()
+    moved = learner.logits(parameters, batch()) - learner.logits(parameters, batch(), steps=0)
+    assert (moved[same].abs().amax((1, 2)) > 1e-4).all()
+
+
+def test_queries_leave_the_prototypes_alone() -> None:
+    learner = searching(steps=0)
+    parameters = learner.initial(0)
+    tasks = batch()
+    few = replace(tasks, query=tasks.query[:, :4], query_labels=tasks.query_labels[:, :4])
+    alone = learner.network.logits(
+        {**parameters, **learner.network.origin(parameters)},
+        few.query[0],
+        tasks.support[0],
+        WAYS,
+        1.0,
+    )
+    features = learner.network.features(parameters, tasks.support[0], 1.0)
+    means = features.view(WAYS, -1, features.shape[1]).mean(1)
+    queries = learner.network.features(parameters, few.query[0], 1.0)
+    nearest = torch.cdist(queries, means).argmin(1)
+    assert torch.equal(alone.argmax(1), nearest)
 
 
 def test_an_architecture_may_be_left_as_it_is() -> None:
@@ -197,7 +254,7 @@ def test_the_loss_pays_for_operations_without_parameters() -> None:
         GradientLearner(
             SMALL.maker(SHAPE),
             inner=Inner(steps=0),
-            relaxed=SMALL.relaxed(hard_from=0.5, against_free=weight),
+            relaxed=replace(SMALL, against_free=weight).relaxed,
         )
         for weight in (0.0, 2.0)
     )

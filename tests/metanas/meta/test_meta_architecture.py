@@ -49,7 +49,7 @@ def test_its_size_counts_weights_only() -> None:
     ("method", "options", "told"),
     [
         ("maml", {}, "need a method with an architecture, .* got 'maml'"),
-        ("tnas", {"depth": 3}, "no option 'depth'; it has width"),
+        ("tnas", {"depth": 3}, "no option 'depth'; there are width"),
         ("tnas", {"operations": "conv"}, "got 'conv'"),
         ("tnas", {"width": 0}, "width=0"),
     ],

@@ -53,6 +53,18 @@ class TestMamlPlusPlus(MetaLearnerContract):
         return small("maml_plus_plus")
 
 
+class TestProtoMaml(MetaLearnerContract):
+    @pytest.fixture
+    def learner(self) -> MetaLearner:
+        return METHODS["maml"](SHAPE, WAYS, 12, width=4, prototypical=True)
+
+
+class TestFineTuningOfPrototypes(MetaLearnerContract):
+    @pytest.fixture
+    def learner(self) -> MetaLearner:
+        return METHODS["fine_tuning"](SHAPE, WAYS, 12, width=4, prototypical=True)
+
+
 class TestProtonet(MetaLearnerContract):
     @pytest.fixture
     def learner(self) -> MetaLearner:

@@ -4,6 +4,7 @@ import torch
 from metanas.meta.relaxation import (
     cell_of,
     gates,
+    growth,
     normalised,
     sharpening,
     strongest,
@@ -61,3 +62,14 @@ def test_gradients_are_brought_to_length_one() -> None:
     found = normalised({"a": torch.tensor([3e-4, 4e-4]), "b": torch.zeros(2)})
     torch.testing.assert_close(found["a"], torch.tensor([0.6, 0.8]), rtol=1e-3, atol=1e-4)
     assert found["b"].isfinite().all()
+
+
+def test_gates_have_grown_by_how_much_their_logits_have_moved() -> None:
+    origin = torch.randn(5, 4, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(growth(origin, origin, 0.5), torch.ones(5, 4))
+    moved = origin.clone()
+    moved[:, 1] += 0.05
+    grown = growth(moved, origin, 0.5)
+    assert (grown[:, 1] > 1).all()
+    assert (grown[:, [0, 2, 3]] < 1).all()
+    torch.testing.assert_close(grown * gates(origin, 0.5), gates(moved, 0.5))

@@ -7,9 +7,10 @@ import torch
 
 from metanas.meta.auto_maml import auto_maml
 from metanas.meta.gradient import GradientLearner
+from metanas.meta.plan import Plan
 from metanas.meta.recipe import ARCHITECTURE, Inner
 from metanas.meta.tnas import tnas
-from metanas.meta.training import MetaTraining, Plan, accuracies
+from metanas.meta.training import MetaTraining, accuracies
 from metanas.networks.four_conv import FourConv
 from tests.contracts.drawings import drawn_classes
 
@@ -53,6 +54,32 @@ def test_chunks_change_nothing_but_memory() -> None:
     for whole, chunked in zip(one, parts, strict=True):
         assert chunked.loss == pytest.approx(whole.loss, rel=1e-4)
         assert chunked.accuracy == whole.accuracy
+
+
+def test_time_may_end_it_and_sets_its_course() -> None:
+    plan = replace(PLAN, iterations=10**6, every=10**6, seconds=0.2)
+    training = MetaTraining(LEARNER, TRAIN, OTHER, plan)
+    points = list(training)
+    assert 0 < points[-1].iteration < 10**6
+    assert len(points) == 1
+    assert training.seconds > 0.2
+    assert training.progress >= 1
+    again = MetaTraining(LEARNER, TRAIN, OTHER, plan, state=training.state())
+    assert list(again) == points
+    with pytest.raises(ValueError, match="seconds must be above 0"):
+        replace(PLAN, seconds=0.0)
+
+
+def test_factors_of_the_architectures_rates_learn_faster_than_weights() -> None:
+    learner = tnas(
+        SHAPE, 3, 12, width=3, stem=3, operations="none,skip_connect,sep_conv_3x3",
+        warm_up=0.0, hard_from=0.0,
+    )  # fmt: skip
+    training = MetaTraining(learner, TRAIN, OTHER, replace(PLAN, iterations=1, every=1))
+    list(training)
+    factors = training.parameters["rates.architecture.normal"]
+    assert factors.shape == training.parameters["architecture.normal"].shape
+    assert 0.01 < float((factors - 1).abs().max()) <= 0.021
 
 
 def test_the_best_parameters_are_those_of_the_most_accurate_point() -> None:

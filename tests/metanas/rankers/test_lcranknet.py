@@ -55,6 +55,17 @@ def test_the_chance_is_logistic_in_the_difference_over_the_joint_scale() -> None
     assert probability(score, scale, rival, width)[0] == pytest.approx(expected)
 
 
+def test_a_near_tie_is_worth_less_than_a_clear_gain() -> None:
+    rival, sure = np.array([0.5]), np.full((1, 1), 1e-9)
+
+    def chance(score: float) -> float:
+        return float(probability(np.array([[score]]), sure, rival, np.zeros(1), margin=0.1)[0])
+
+    assert chance(0.4) == pytest.approx(0.0)
+    assert chance(0.52) == pytest.approx(0.2)
+    assert chance(0.7) == pytest.approx(1.0)
+
+
 def test_the_loss_prefers_the_truth_to_what_is_off_or_too_sure() -> None:
     final, rival = torch.randn(500), torch.zeros(500)
     zero = torch.zeros(500)

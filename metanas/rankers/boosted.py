@@ -1,0 +1,113 @@
+"""Boosted trees: what a run still gains, from the prefix of its curve and its architecture.
+
+They know nothing of the search, and so cannot be misled by it; they also learn from very
+few source tasks. Each part of the sources is predicted by trees that have not seen it;
+how far these are off is learned by further trees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from sklearn.ensemble import HistGradientBoostingRegressor
+
+from metanas.rankers.curve_shape import shape_numbers
+from metanas.rankers.curve_table import CurveTable, Floats
+from metanas.rankers.runs import Ints, Runs
+
+MOST_PARTS = 3
+"""Trees take long to train."""
+
+MOST_ROWS = 50_000
+"""Prefixes that are learned from."""
+
+DEVIATION = 1.25
+"""Of a normal error, against its mean size."""
+
+
+class Boosted:
+    """Forecasts of the final value by trees, one ensemble without each part of the sources.
+
+    Args:
+        tables: of at least two sources.
+        part: the one that each source is in, two or more from 0, (sources,).
+
+    Attributes:
+        whole: where, after the parts', the forecasts of trees that have seen all sources stand.
+    """
+
+    def __init__(
+        self, tables: Sequence[CurveTable], part: Ints, *, rng: np.random.Generator
+    ) -> None:
+        self.part = part
+        positions = tables[0].curves.shape[1]
+        # Dense at the beginning, where decisions are made; a whole run gains nothing more.
+        kept = np.unique([*range(min(12, positions - 1)), *range(0, positions - 1, 3)])
+        rows, gains = [], []
+        for table in tables:
+            given = prefix_rows(shape_numbers(table.curves[:, :-1])[:, kept], table.codes)
+            rows.append(given.reshape(-1, given.shape[2]))
+            gains.append((table.final[:, None] - table.curves[:, kept]).ravel())
+        owner = np.repeat(part, [len(each) for each in gains])
+        picked = rng.permutation(len(owner))[:MOST_ROWS]
+        x, gain = np.concatenate(rows)[picked], np.concatenate(gains)[picked]
+        owner = owner[picked]
+        self._gains = [
+            _trees("squared_error", rng).fit(x[owner != held], gain[owner != held])
+            for held in range(int(part.max()) + 1)
+        ]
+        error = np.zeros(len(gain))
+        for held, trees in enumerate(self._gains):
+            error[owner == held] = np.abs(gain - trees.predict(x))[owner == held]
+        self.whole = len(self._gains)
+        self._gains.append(_trees("squared_error", rng).fit(x, gain))
+        self._floor = 1e-3 * float(gain.std()) + 1e-12
+        self._error = _trees("poisson", rng).fit(x, error + self._floor)
+
+    @property
+    def width(self) -> int:
+        """Numbers of a forecast."""
+        return len(self._gains) + 1
+
+    def __call__(self, shapes: Floats, codes: Floats, asked: Sequence[int] | None = None) -> Floats:
+        """Gains still to come by trees without each part, and of all; last, their deviation.
+
+        Args:
+            shapes: of prefixes, as `shape_numbers`, (n, positions, numbers).
+            codes: (n, numbers).
+            asked: columns that matter, by default all; others are 0.
+
+        Returns:
+            Shape (n, positions, parts + 2).
+        """
+        rows = prefix_rows(shapes, codes)
+        flat = rows.reshape(-1, rows.shape[2])
+        gains = [
+            trees.predict(flat) if asked is None or column in asked else np.zeros(len(flat))
+            for column, trees in enumerate(self._gains)
+        ]
+        deviation = np.maximum(DEVIATION * self._error.predict(flat), self._floor)
+        return np.stack([*gains, deviation], axis=1).reshape(*rows.shape[:2], -1)
+
+    def foretold(self, runs: Runs, column: int) -> Runs:
+        """With one column of forecasts, and their deviation."""
+        return replace(runs, forecast=self(runs.shapes, runs.codes, [column]))
+
+
+def prefix_rows(shapes: Floats, codes: Floats) -> Floats:
+    """Numbers of every prefix with the codes, (n, positions, numbers)."""
+    wide = np.repeat(codes[:, None], shapes.shape[1], axis=1)
+    return np.concatenate([shapes, wide], axis=2)
+
+
+def _trees(loss: str, rng: np.random.Generator) -> HistGradientBoostingRegressor:
+    return HistGradientBoostingRegressor(
+        loss=loss,
+        max_iter=150,
+        learning_rate=0.08,
+        min_samples_leaf=40,
+        early_stopping=False,
+        random_state=int(rng.integers(2**31)),
+    )
