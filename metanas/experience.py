@@ -9,24 +9,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 
 from metadata_store.errors import UnknownTask
-from metadata_store.records import TABLE_KIND, Architecture, Task, Trial
+from metadata_store.records import TABLE_KIND, Architecture, Task, Trial, TrialState
 from metadata_store.reference import TASKS
 from metadata_store.store import MetadataStore
 from metadata_store.table import write_table
 from metanas.assemble import make_evaluator, space_by_name
 from metanas.distribute.spread import Processes, Spread
 from metanas.evaluators.fused import Fused
+from metanas.networks.fused_cells import NotAlike
 from metanas.protocols import SearchSpace
 from metanas.settings import ExperienceSettings, Named, TaskSettings
 from metanas.spaces.random_chooser import RandomChooser
 from metanas.train import train, train_together
-from tasks.register import register
+from tasks.register import describes, register
 
 Progress = Callable[[int, int, str], None]
 """Called with steps done, steps in all, and what is going on."""
@@ -57,7 +59,7 @@ def build(
     spread: Spread | None = None,
     sink: Callable[[Trial], object] = lambda trial: None,
 ) -> int:
-    """Trains what is missing; every trial goes to the store as it ends, then to `sink`.
+    """Trains what is missing; trials go to the store as their job ends, then to `sink`.
 
     Args:
         checkpoints: folder for trainings that are under way.
@@ -73,7 +75,7 @@ def build(
     space = space_by_name(settings.space)
     tasks = [_registered(each, store, progress) for each in settings.tasks]
     size = settings.together or _fitting(settings, space)
-    known = {trial.identity for task in tasks for trial in store.trials(task=task.name)}
+    known = _known(settings, store, tasks)
     jobs, total = [], 0
     for architectures, seed in _groups(settings, draw(space, settings), size):
         for task in tasks:
@@ -88,13 +90,37 @@ def build(
                 jobs.append(Job(task, missing, seed, *named, checkpoints))
     done = total - sum(len(job.architectures) for job in jobs)
     added = 0
-    for trials in (spread or Processes(1))(run, jobs):
-        added += store.add_trials(trials)
-        for trial in trials:
-            sink(trial)
-            done += 1
-            progress(done, total, f"{trial.task} {_best(trial)}")
+    with closing((spread or Processes(1))(run, jobs)) as finished:
+        for trials in finished:
+            added += store.add_trials(trials)
+            for trial in trials:
+                sink(trial)
+                done += 1
+                progress(done, total, f"{trial.task} {_best(trial)}")
     return added
+
+
+def _known(
+    settings: ExperienceSettings, store: MetadataStore, tasks: Sequence[Task]
+) -> set[object]:
+    """What is trained already.
+
+    Raises:
+        ValueError: it was trained for another number of epochs.
+    """
+    epochs = make_evaluator(settings.evaluator, space_by_name(settings.space)).recipe.epochs
+    known: set[object] = set()
+    for task in tasks:
+        for trial in store.trials(task=task.name):
+            if trial.source != settings.source:
+                continue
+            if trial.state is TrialState.COMPLETED and trial.curve.epochs[-1] != epochs:
+                raise ValueError(
+                    f"source {settings.source!r} has trials of {trial.curve.epochs[-1]} epochs "
+                    f"on {task.name}; those of {epochs} need another source or another store"
+                )
+            known.add(trial.identity)
+    return known
 
 
 def _groups(
@@ -135,12 +161,18 @@ def draw(space: SearchSpace, settings: ExperienceSettings) -> list[Architecture]
 
 
 def _registered(wanted: TaskSettings, store: MetadataStore, progress: Progress) -> Task:
+    known: Task | None
     try:
         known = store.task(wanted.name)
-        if known.kind != TABLE_KIND:
-            return known
     except UnknownTask:
-        pass
+        known = None
+    if known is not None and known.kind != TABLE_KIND:
+        if not describes(wanted.data, wanted.kind, known):
+            raise ValueError(
+                f"task {wanted.name!r} is known with {known.kind} data {known.data!r}, "
+                f"not with {wanted.data!r}; choose another name or another store"
+            )
+        return known
     progress(0, 1, f"registering {wanted.name}")
     task = register(wanted.name, wanted.data, kind=wanted.kind)
     store.add_task(task)
@@ -152,11 +184,22 @@ def run(job: Job) -> list[Trial]:
     space = space_by_name(job.space)
     evaluator = make_evaluator(job.evaluator, space, checkpoints=job.checkpoints)
     told = {"evaluator": evaluator, "seed": job.seed, "source": job.source}
-    if len(job.architectures) > 1 and Fused(evaluator).gain(job.architectures, job.task) > 1.0:
+    if len(job.architectures) > 1 and _together(Fused(evaluator), job):
         trained = train_together(job.architectures, job.task, **told)
     else:
         trained = [train(each, job.task, **told) for each in job.architectures]
     return [each.trial for each in trained]
+
+
+def _together(fused: Fused, job: Job) -> bool:
+    """Whether to train the architectures at once: where that is faster, or was begun so."""
+    try:
+        return (
+            fused.begun(job.architectures, job.task, seed=job.seed)
+            or fused.gain(job.architectures, job.task) > 1.0
+        )
+    except NotAlike:
+        return False
 
 
 def _best(trial: Trial) -> str:

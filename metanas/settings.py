@@ -260,6 +260,14 @@ class ExperienceSettings:
                 f"need an architecture, a task and a seed at least, got {self.architectures}, "
                 f"{len(self.tasks)} and {len(self.seeds)}"
             )
+        if self.evaluator.name != "scratch":
+            raise ValueError(f"experience is trained from scratch, not {self.evaluator.name!r}")
+        for name, values in (
+            ("seeds", self.seeds),
+            ("task names", [task.name for task in self.tasks]),
+        ):
+            if len(set(values)) < len(values):
+                raise ValueError(f"{name} must differ, got {', '.join(map(str, values))}")
         if self.repeated is not None and not 0 <= self.repeated <= self.architectures:
             raise ValueError(
                 f"repeated must be from 0 to the {self.architectures} architectures, "

@@ -84,7 +84,8 @@ def train_together(
     A trial's seconds are its share of the time all took.
 
     Raises:
-        ValueError: as `train`, or networks of this space cannot be fused.
+        ValueError: as `train`.
+        NotAlike: networks of this space cannot be fused.
     """
     run = Fused(evaluator).run(architectures, task, seed=seed)
     for _ in run:

@@ -79,6 +79,21 @@ def register(
     )
 
 
+def describes(data: str, kind: str | None, task: Task) -> bool:
+    """Whether a task was registered from such data.
+
+    Where the file or folder lies does not matter, nor what registering added to the options.
+    """
+    if kind is not None and kind != task.kind:
+        return False
+    own = loader_of(task.kind).own
+    asked, known = (parse(each, own) for each in (data, task.data))
+    wanted, found = (
+        set(compose("", options).lstrip("#").split("&")) - {""} for _, options in (asked, known)
+    )
+    return Path(asked[0]).name == Path(known[0]).name and wanted <= found
+
+
 def guess_kind(data: str) -> str:
     """The kind of data a location looks like.
 

@@ -2,9 +2,9 @@
 
 A yardstick for every change to a method. Zero-shot, warm start and early stopping are
 measured as in their own benchmarks, on the trials that every new store starts with.
-Beside them stands how far one training's score can be trusted at all: the rank
-correlation of the same architectures' scores over two training seeds, which no
-prediction of a single score can be expected to beat.
+Beside them stands how far a score can be trusted: how alike two trainings with other
+seeds rank the same architectures. A perfect prediction is above that by the chance in
+one of the two, and no method can be far above it.
 """
 
 from __future__ import annotations

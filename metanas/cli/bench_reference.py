@@ -38,6 +38,8 @@ def _bench(given: Namespace) -> None:
     from metanas.bench.reference import PARTS, bench_reference
 
     folder = given.folder or FOLDER
+    if not folder.is_dir():
+        raise ValueError(f"need a folder of trials and tasks, got {folder}")
     batches = [batch.where(space=given.space) for batch in reference_batches(folder)]
     batches = [batch for batch in batches if len(batch)]
     if not batches:
@@ -48,7 +50,7 @@ def _bench(given: Namespace) -> None:
             Trials.concat(batches),
             tasks,
             seeds=given.seeds,
-            parts=given.parts or PARTS,
+            parts=PARTS if given.parts is None else given.parts,
             progress=advance,
         )
     emit(given, document, _tables(document))
@@ -80,13 +82,13 @@ def _tables(document: Mapping[str, Any]) -> list[Any]:
 
 
 def _by_task(zero: Mapping[str, Any]) -> Any:
-    chance = zero["repeatability"]
+    repeatability = zero["repeatability"]
     rows = [
         (
             name,
             methods["tapas"]["kendall"],
             methods["portfolio"]["kendall"],
-            chance.get(name, float("nan")),
+            repeatability.get(name, float("nan")),
             methods["tapas"]["regret_top1"],
             methods["portfolio"]["regret_top1"],
         )

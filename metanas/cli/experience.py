@@ -51,11 +51,15 @@ def add_commands(commands: Commands) -> None:
 def _build(given: Namespace) -> None:
     from metanas.distribute.spread import spread_over
     from metanas.evaluators import checkpoint
-    from metanas.experience import build
+    from metanas.experience import TOGETHER, build
     from metanas.settings import ExperienceSettings, read_settings
 
     read = read_settings(given.config, ExperienceSettings)
     asked = replace(read, evaluator=read.evaluator.but(device=given.device))
+    on_gpu = (given.device or "").startswith("cuda")
+    if given.executor == "ray" and asked.together is None:
+        # This machine's device says nothing about the cluster's.
+        asked = replace(asked, together=TOGETHER if on_gpu else 1)
     log = _Log(given.mlflow)
     # A new store starts empty: the shipped trials may be what is made anew.
     with opened(given, reference=False) as store, progress(given) as advance:
@@ -63,7 +67,7 @@ def _build(given: Namespace) -> None:
             asked,
             store,
             checkpoints=checkpoint.default_folder(),
-            spread=spread_over(given.executor, given.address, given.workers),
+            spread=spread_over(given.executor, given.address, given.workers, gpus=float(on_gpu)),
             progress=advance,
             sink=log,
         )

@@ -5,7 +5,7 @@ Every node must reach the store: PostgreSQL, or SQLite on a disk they share.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -86,29 +86,35 @@ class RayWorkers:
 
 
 class RayTasks:
-    """Implements `metanas.distribute.spread.Spread` with tasks of one processor each.
+    """Implements `metanas.distribute.spread.Spread` with tasks of one processor each; good once.
 
     Args:
         address: as for `RayWorkers`.
         workers: tasks at once, at most.
+        gpus: that each task needs; Ray hides the others from it.
         died: raised where a task's process is gone.
 
     Raises:
         ModuleNotFoundError, ConnectionError: see `connected`.
     """
 
-    def __init__(self, address: str | None, workers: int, *, died: type[RuntimeError]) -> None:
+    def __init__(
+        self, address: str | None, workers: int, *, gpus: float, died: type[RuntimeError]
+    ) -> None:
         self._ray, self._own = connected(address)
         self._workers = workers
+        self._gpus = gpus
         self._died = died
 
-    def __call__(self, run: Callable[[Order], Result], jobs: Iterable[Order]) -> Iterator[Result]:
+    def __call__(self, run: Callable[[Order], Result], jobs: Iterable[Order]) -> Generator[Result]:
         """As there."""
-        remote = self._ray.remote(num_cpus=1)(run)
+        remote = self._ray.remote(num_cpus=1, num_gpus=self._gpus)(run)
         waiting, running = iter(jobs), list[Any]()
         try:
             while True:
-                running += [remote.remote(job) for job in islice(waiting, self._free(running))]
+                running += [
+                    remote.remote(job) for job in islice(waiting, self._workers - len(running))
+                ]
                 if not running:
                     return
                 done, running = self._ray.wait(running)
@@ -119,9 +125,6 @@ class RayTasks:
                 self._ray.cancel(reference, force=True)
             if self._own:
                 self._ray.shutdown()
-
-    def _free(self, running: list[Any]) -> int:
-        return self._workers - len(running)
 
     def _result(self, reference: Any) -> Any:
         errors = self._ray.exceptions

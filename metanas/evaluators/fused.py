@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from tasks.load import TaskData
 
 PROBED_NETWORKS = 8
-"""Networks of a group that are timed one at a time, evenly over the group."""
+"""At most so many networks of a group are timed one at a time, evenly over the group."""
 
 
 class FusedRun:
@@ -132,19 +133,41 @@ class Fused:
         """A training of all of them; nothing is trained before it is iterated.
 
         Raises:
-            ValueError: as `Scratch.run`, or networks of this space cannot be fused.
+            ValueError: as `Scratch.run`.
+            NotAlike: networks of this space cannot be fused.
         """
         data = self.alone.load(task)
         networks = [self.alone.fresh(each, task, seed) for each in architectures]
         statistics = channel_statistics(data.train.images)
         lesson = self.alone.lesson(data, seed)
-        path = self.alone.path(nn.ModuleList(networks), architectures, task, data, seed)
+        path = self._path(networks, architectures, task, data, seed)
         return FusedRun(networks, lesson, *statistics, path=path)
+
+    def begun(self, architectures: Sequence[Architecture], task: Task, *, seed: int) -> bool:
+        """Whether such a training was cut off and can go on from its checkpoint."""
+        if self.alone.checkpoints is None or not self.alone.checkpoints.is_dir():
+            return False
+        networks = [self.alone.fresh(each, task, seed) for each in architectures]
+        path = self._path(networks, architectures, task, self.alone.load(task), seed)
+        return path is not None and path.exists()
+
+    def _path(
+        self,
+        networks: Sequence[nn.Module],
+        architectures: Sequence[Architecture],
+        task: Task,
+        data: TaskData,
+        seed: int,
+    ) -> Path | None:
+        return self.alone.path(nn.ModuleList(networks), architectures, task, data, seed)
 
     def gain(self, architectures: Sequence[Architecture], task: Task) -> float:
         """How many times as fast the architectures train together as one at a time.
 
         Measured on a few steps on the task's own images; what is trained is thrown away.
+
+        Raises:
+            NotAlike: networks of this space cannot be fused.
         """
         data, recipe = self.alone.load(task), self.alone.recipe
         few = _few(data, LEAST_STEPS * recipe.batch_size)
@@ -152,10 +175,14 @@ class Fused:
         lesson = Lesson(few, replace(recipe, epochs=2), augment, seed=0, device=self.alone.device)
         statistics = channel_statistics(few.train.images)
         networks = [self.alone.fresh(each, task, 0) for each in architectures]
-        every = max(1, len(networks) // PROBED_NETWORKS)
-        probed = networks[::every]
-        alone = sum(_seconds(Normalised(each, *statistics), lesson) for each in probed)
+        every = -(-len(networks) // PROBED_NETWORKS)
+        # Copies: what is trained here moves to the device and changes.
+        probed = [deepcopy(each) for each in networks[::every]]
         together = _seconds(Normalised(FusedCells(networks), *statistics), lesson)
+        alone = sum(
+            _seconds(Normalised(each, *statistics).to(memory_format=torch.channels_last), lesson)
+            for each in probed
+        )
         return alone * len(networks) / len(probed) / together
 
 
@@ -166,7 +193,7 @@ def _few(data: TaskData, images: int) -> TaskData:
 
 def _seconds(module: nn.Module, lesson: Lesson) -> float:
     """Of an epoch, after one to warm up."""
-    module = module.to(lesson.device).to(memory_format=torch.channels_last)
+    module = module.to(lesson.device)
     optimizer = lesson.recipe.optimizer(module)
     lesson.train(module, optimizer, 1)
     _wait(lesson.device)

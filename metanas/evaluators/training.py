@@ -95,7 +95,7 @@ class Lesson:
                 # No network's loss depends on another's weights.
                 torch.autograd.backward(losses.sum())
                 optimizer.step()
-                total = total + losses.detach() * len(index)
+                total = total + losses.detach().double() * len(index)
         module.eval()
         return total / len(images)
 

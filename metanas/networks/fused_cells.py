@@ -25,6 +25,10 @@ from metanas.networks.ops import Reduction, ReluConvBn
 Kind = TypeVar("Kind", bound=nn.Module)
 
 
+class NotAlike(ValueError):
+    """Networks that cannot be computed as one."""
+
+
 class FusedCells(nn.Module):
     """Networks of `cell_network` side by side: images (n, c, h, w) to (networks, n, classes).
 
@@ -33,14 +37,14 @@ class FusedCells(nn.Module):
             copied; they themselves change only in `restore`.
 
     Raises:
-        ValueError: no networks, others than those of `cell_network`, or of other shapes.
+        NotAlike: no networks, others than those of `cell_network`, or of other shapes.
     """
 
     def __init__(self, networks: Sequence[nn.Module]) -> None:
         super().__init__()
         rows = [list(each) for each in networks if isinstance(each, nn.Sequential)]
         if not rows or len(rows) != len(networks) or any(_kind(r) != _kind(rows[0]) for r in rows):
-            raise ValueError("need cell networks built with the same width, cells and shapes")
+            raise NotAlike("need cell networks built with the same width, cells and shapes")
         columns = list(zip(*rows, strict=True))
         self.stem = _fused_layers(columns[0], shared=True)
         self.body = nn.Sequential(*(_fused_block(column) for column in columns[1:-1]))

@@ -1,5 +1,5 @@
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -134,10 +134,50 @@ def test_architectures_train_together_where_that_is_faster(
         assert other.extras["train_loss"] == pytest.approx(trial.extras["train_loss"], rel=1e-3)
 
 
+def test_networks_that_cannot_be_fused_are_trained_alone(tmp_path: Path) -> None:
+    told: list[Trial] = []
+    settings = replace(
+        SETTINGS,
+        space=Named("darts", {"width": 4}),
+        always=(),
+        together=2,
+        tasks=SETTINGS.tasks[:1],
+    )
+    experience.build(
+        settings,
+        MemoryStore(),
+        checkpoints=tmp_path,
+        progress=lambda done, total, what: None,
+        spread=_here,
+        sink=told.append,
+    )
+    assert [trial.architecture.space for trial in told] == ["darts", "darts"]
+
+
+def test_another_experiment_under_the_same_names_is_an_error(
+    experienced: tuple[MemoryStore, list[Trial]], tmp_path: Path
+) -> None:
+    store, _ = experienced
+    longer = replace(SETTINGS, evaluator=SETTINGS.evaluator.but(epochs=2))
+    other = replace(SETTINGS.tasks[0], data="gratings#n=60&size=12&ways=3")
+    for settings, said in (
+        (longer, "has trials of 1 epochs on one; those of 2 need another source"),
+        (replace(SETTINGS, tasks=(other,)), "task 'one' is known with synthetic data"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            experience.build(
+                settings,
+                store,
+                checkpoints=tmp_path,
+                progress=lambda done, total, what: None,
+                spread=_here,
+            )
+
+
 def _here(
     run: Callable[[experience.Job], list[Trial]], jobs: Iterable[experience.Job]
-) -> Iterator[list[Trial]]:
-    return map(run, jobs)
+) -> Generator[list[Trial]]:
+    yield from map(run, jobs)
 
 
 def test_what_is_exported_is_what_a_new_store_starts_with(

@@ -34,10 +34,24 @@ def test_every_job_gives_its_result_once() -> None:
 
 
 def test_jobs_are_not_begun_long_before_they_are_asked_for(tmp_path: Path) -> None:
-    results = iter(Processes(1)(_noted, ((tmp_path, i) for i in range(50))))
+    results = Processes(1)(_noted, ((tmp_path, i) for i in range(50)))
     assert next(results) == 0
-    results.close()  # type: ignore[attr-defined]
+    results.close()
     assert len(list(tmp_path.iterdir())) <= 4
+
+
+def _slow(number: int) -> int:
+    if number:
+        time.sleep(60)
+    return number
+
+
+def test_what_runs_is_ended_when_no_more_is_wanted() -> None:
+    results = Processes(1)(_slow, [0, 1, 2])
+    assert next(results) == 0
+    begin = time.monotonic()
+    results.close()
+    assert time.monotonic() - begin < 20.0
 
 
 def test_an_error_of_a_job_is_raised_as_it_is() -> None:

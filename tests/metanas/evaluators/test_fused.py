@@ -8,10 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from metadata_store.records import Architecture, Task, TrialState
+from metanas.evaluators import fused
 from metanas.evaluators.fused import Fused
 from metanas.evaluators.scratch import Scratch
+from metanas.evaluators.training import Lesson
+from metanas.networks.fused_cells import FusedCells
 from metanas.spaces.nasbench201 import NasBench201, cell
 from metanas.train import train, train_together
 
@@ -41,14 +45,14 @@ def test_curves_are_those_of_networks_trained_alone() -> None:
     evaluator = scratch(lr=0.01)
     together = train_together(drawn, TASK, evaluator=evaluator, seed=3, source="s")
     images = torch.rand(6, 1, 9, 9)
-    for architecture, fused in zip(drawn, together, strict=True):
+    for architecture, one in zip(drawn, together, strict=True):
         alone = train(architecture, TASK, evaluator=evaluator, seed=3, source="s")
-        assert fused.trial.architecture == architecture
-        assert fused.trial.curve.epochs == alone.trial.curve.epochs == (1, 2, 3)
+        assert one.trial.architecture == architecture
+        assert one.trial.curve.epochs == alone.trial.curve.epochs == (1, 2, 3)
         # An image whose two best classes are nearly alike may go either way.
-        assert fused.trial.curve.values == pytest.approx(alone.trial.curve.values, abs=0.04)
-        assert fused.trial.extras == pytest.approx(alone.trial.extras, rel=1e-3)
-        assert fused.module(images).detach().numpy() == pytest.approx(
+        assert one.trial.curve.values == pytest.approx(alone.trial.curve.values, abs=0.04)
+        assert one.trial.extras == pytest.approx(alone.trial.extras, rel=1e-3)
+        assert one.module(images).detach().numpy() == pytest.approx(
             alone.module(images).detach().numpy(), abs=2e-3
         )
 
@@ -94,5 +98,41 @@ def test_a_diverged_network_gives_a_failed_trial() -> None:
     assert trials[0].score is None
 
 
-def test_what_is_faster_is_measured_on_the_task() -> None:
-    assert 0.05 < Fused(scratch()).gain(CELLS[:3], TASK) < 20.0
+def test_what_is_faster_is_measured_on_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds: list[float] = []
+    seen: list[nn.Module] = []
+
+    def timed(module: nn.Module, lesson: Lesson) -> float:
+        seen.append(module)
+        seconds.append(1.0 if isinstance(module.network, FusedCells) else 0.25)
+        for parameter in module.parameters():
+            parameter.data.fill_(math.nan)
+        return seconds[-1]
+
+    made: list[nn.Module] = []
+    fresh = Scratch.fresh
+
+    def kept(self: Scratch, architecture: Architecture, task: Task, seed: int) -> nn.Module:
+        made.append(fresh(self, architecture, task, seed))
+        return made[-1]
+
+    monkeypatch.setattr(fused, "_seconds", timed)
+    monkeypatch.setattr(Scratch, "fresh", kept)
+    cells = [cell(i) for i in range(17)]
+    # 17 networks of a quarter of a second each, against one second for all.
+    assert Fused(scratch()).gain(cells, TASK) == pytest.approx(17 / 4)
+    assert len(seen) - 1 <= fused.PROBED_NETWORKS
+    assert all(value.isfinite().all() for each in made for value in each.state_dict().values())
+
+
+def test_steps_are_timed() -> None:
+    assert math.isfinite(Fused(scratch()).gain(CELLS[:2], TASK))
+
+
+def test_a_group_that_was_cut_off_is_known(tmp_path: Path) -> None:
+    evaluator = Fused(scratch(checkpoints=tmp_path / "kept"))
+    assert not evaluator.begun(CELLS, TASK, seed=0)
+    next(iter(evaluator.run(CELLS, TASK, seed=0)))
+    assert evaluator.begun(CELLS, TASK, seed=0)
+    assert not evaluator.begun(CELLS, TASK, seed=1)
+    assert not evaluator.begun(CELLS[:3], TASK, seed=0)
