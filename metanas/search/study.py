@@ -97,12 +97,16 @@ def open_study(
             pass
         return optuna.load_study(study_name=name, storage=storage, sampler=sampler, pruner=pruner)
 
+    def planned() -> Plan | None:
+        known = Plan.of(study)
+        if known is None and not study.get_trials(deepcopy=False):
+            # Its maker was killed between the two calls above.
+            study.set_user_attr(PLAN, {**vars(plan), "objectives": list(plan.objectives)})
+            return plan
+        return known
+
     study = patiently(opened)
-    known = Plan.of(study)
-    if known is None and not study.get_trials(deepcopy=False):
-        # Its maker was killed between the two calls above.
-        study.set_user_attr(PLAN, {**vars(plan), "objectives": list(plan.objectives)})
-        known = plan
+    known = patiently(planned)
     if known is None:
         raise ValueError(f"study {name!r} was not made by metanas; choose another name")
     for field, wanted in vars(plan).items():
