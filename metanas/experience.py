@@ -74,8 +74,9 @@ def build(
     """
     space = space_by_name(settings.space)
     tasks = [_registered(each, store, progress) for each in settings.tasks]
-    size = settings.together or _fitting(settings, space)
-    known = _known(settings, store, tasks)
+    evaluator = make_evaluator(settings.evaluator, space)
+    size = settings.together or (1 if evaluator.device.type == "cpu" else TOGETHER)
+    known = _known(settings.source, evaluator.recipe.epochs, store, tasks)
     jobs, total = [], 0
     for architectures, seed in _groups(settings, draw(space, settings), size):
         for task in tasks:
@@ -100,23 +101,20 @@ def build(
     return added
 
 
-def _known(
-    settings: ExperienceSettings, store: MetadataStore, tasks: Sequence[Task]
-) -> set[object]:
+def _known(source: str, epochs: int, store: MetadataStore, tasks: Sequence[Task]) -> set[object]:
     """What is trained already.
 
     Raises:
         ValueError: it was trained for another number of epochs.
     """
-    epochs = make_evaluator(settings.evaluator, space_by_name(settings.space)).recipe.epochs
     known: set[object] = set()
     for task in tasks:
         for trial in store.trials(task=task.name):
-            if trial.source != settings.source:
+            if trial.source != source:
                 continue
             if trial.state is TrialState.COMPLETED and trial.curve.epochs[-1] != epochs:
                 raise ValueError(
-                    f"source {settings.source!r} has trials of {trial.curve.epochs[-1]} epochs "
+                    f"source {source!r} has trials of {trial.curve.epochs[-1]} epochs "
                     f"on {task.name}; those of {epochs} need another source or another store"
                 )
             known.add(trial.identity)
@@ -137,12 +135,6 @@ def _groups(
             end = start + size if place == 0 else min(start + size, repeated)
             if chosen[start:end]:
                 yield chosen[start:end], seed
-
-
-def _fitting(settings: ExperienceSettings, space: SearchSpace) -> int:
-    """How many architectures to train at once where that was left open."""
-    evaluator = make_evaluator(settings.evaluator, space)
-    return 1 if evaluator.device.type == "cpu" else TOGETHER
 
 
 def draw(space: SearchSpace, settings: ExperienceSettings) -> list[Architecture]:

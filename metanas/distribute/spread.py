@@ -20,7 +20,7 @@ from typing import Protocol, TypeVar
 
 import torch
 
-from metanas.distribute.drive import EXECUTORS
+from metanas.distribute.drive import EXECUTORS, threads_for
 from metanas.distribute.ray import RayTasks
 from metanas.settings import SettingsError, nearest
 
@@ -119,10 +119,4 @@ def _begin(workers: int, stop: Event) -> None:
         os._exit(1)
 
     threading.Thread(target=follow, name="parent", daemon=True).start()
-    _share_threads(workers)
-
-
-def _share_threads(workers: int) -> None:
-    # PyTorch starts with all cores, or $OMP_NUM_THREADS: what a user set is kept.
-    share = max(1, (os.cpu_count() or 1) // workers)
-    torch.set_num_threads(min(share, torch.get_num_threads()))
+    torch.set_num_threads(threads_for(workers))

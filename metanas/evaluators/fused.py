@@ -136,30 +136,21 @@ class Fused:
             ValueError: as `Scratch.run`.
             NotAlike: networks of this space cannot be fused.
         """
+        return self._at_checkpoint(architectures, task, seed)
+
+    def begun(self, architectures: Sequence[Architecture], task: Task, *, seed: int) -> bool:
+        """Whether such a training was cut off and can go on from its checkpoint."""
+        return bool(self._at_checkpoint(architectures, task, seed).values)
+
+    def _at_checkpoint(
+        self, architectures: Sequence[Architecture], task: Task, seed: int
+    ) -> FusedRun:
         data = self.alone.load(task)
         networks = [self.alone.fresh(each, task, seed) for each in architectures]
         statistics = channel_statistics(data.train.images)
         lesson = self.alone.lesson(data, seed)
-        path = self._path(networks, architectures, task, data, seed)
+        path = self.alone.path(nn.ModuleList(networks), architectures, task, data, lesson)
         return FusedRun(networks, lesson, *statistics, path=path)
-
-    def begun(self, architectures: Sequence[Architecture], task: Task, *, seed: int) -> bool:
-        """Whether such a training was cut off and can go on from its checkpoint."""
-        if self.alone.checkpoints is None or not self.alone.checkpoints.is_dir():
-            return False
-        networks = [self.alone.fresh(each, task, seed) for each in architectures]
-        path = self._path(networks, architectures, task, self.alone.load(task), seed)
-        return path is not None and path.exists()
-
-    def _path(
-        self,
-        networks: Sequence[nn.Module],
-        architectures: Sequence[Architecture],
-        task: Task,
-        data: TaskData,
-        seed: int,
-    ) -> Path | None:
-        return self.alone.path(nn.ModuleList(networks), architectures, task, data, seed)
 
     def gain(self, architectures: Sequence[Architecture], task: Task) -> float:
         """How many times as fast the architectures train together as one at a time.

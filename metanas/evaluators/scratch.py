@@ -91,7 +91,7 @@ class Scratch:
         data = self.load(task)
         module = Normalised(network, *channel_statistics(data.train.images))
         lesson = self.lesson(data, seed)
-        path = self.path(module, [architecture], task, data, seed)
+        path = self.path(module, [architecture], task, data, lesson)
         return Run(module, lesson, path=path)
 
     def fresh(self, architecture: Architecture, task: Task, seed: int) -> nn.Module:
@@ -110,12 +110,11 @@ class Scratch:
         architectures: Sequence[Architecture],
         task: Task,
         data: TaskData,
-        seed: int,
+        lesson: Lesson,
     ) -> Path | None:
         """Where a training's checkpoint is kept, None where none is."""
         if self.checkpoints is None:
             return None
-        augment = augmentation(self.recipe.augment, data.train.images, data.train.labels)
         # Names and shapes tell apart networks that a space builds with other options,
         # the images and labels themselves data that changed under the same name.
         facts = [
@@ -126,8 +125,8 @@ class Scratch:
             _digest(data.train, data.val),
             {name: list(value.shape) for name, value in module.state_dict().items()},
             asdict(self.recipe),
-            asdict(augment),
-            seed,
+            asdict(lesson.augment),
+            lesson.seed,
         ]
         digest = hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
         return self.checkpoints / f"{digest}.pt"

@@ -65,8 +65,8 @@ class Lesson:
         device: torch.device,
     ) -> None:
         self.recipe = recipe
-        self._augment = augment
-        self._seed = seed
+        self.augment = augment
+        self.seed = seed
         self.device = device
         self._train = _on_device(data.train, device)
         self._val = _on_device(data.val, device)
@@ -77,7 +77,7 @@ class Lesson:
         Returns:
             The mean training loss, of each network; shape () or (networks,).
         """
-        mixed = mixed_seed(self._seed, epoch)
+        mixed = mixed_seed(self.seed, epoch)
         generator = torch.Generator().manual_seed(mixed)
         images, labels = self._train
         steps = self.recipe.steps(len(images))
@@ -89,7 +89,7 @@ class Lesson:
                 done = (epoch - 1 + step / steps) / self.recipe.epochs
                 for group in optimizer.param_groups:
                     group["lr"] = self.recipe.lr * (1 + math.cos(math.pi * done)) / 2
-                logits = self._logits(module, self._augment(images, index, generator))
+                logits = self._logits(module, self.augment(images, index, generator))
                 losses = self._losses(logits, labels[index.to(self.device)])
                 optimizer.zero_grad()
                 # No network's loss depends on another's weights.
