@@ -1,7 +1,9 @@
 """A search on a task that no other task can teach anything about.
 
-From any epoch on, a run is taken to gain about what the task's finished runs gained from
-there: Student's t, with as many degrees of freedom as they give.
+A run is asked two ways where it will end: by its own curve, extrapolated
+(`metanas.rankers.extrapolation`), and by what the task's finished runs gained from the
+same epoch on. The curve has most of the say; runs that would win if they gained as
+others did are not stopped on its word alone.
 """
 
 from __future__ import annotations
@@ -13,6 +15,13 @@ from scipy.stats import t as student
 
 from metadata_store.records import Architecture
 from metanas.rankers.curve_table import Floats
+from metanas.rankers.extrapolation import Forecast, Unit, extrapolated
+
+SAY = 0.9
+"""Of the curve. At a risk of 0.05 the others' gains then spare a run likelier to win than not."""
+
+BELIEF = 4.0
+"""Finished runs that a forecast's own deviation counts for, against how far off others were."""
 
 
 class LoneSearch:
@@ -28,6 +37,8 @@ class LoneSearch:
         self._outcome, self._startup = outcome, startup
         self._curves: dict[object, tuple[Floats, Floats]] = {}
         self._finished: dict[object, float] = {}
+        self._unit: Unit | None = None
+        self._surprises: dict[object, tuple[Floats, Floats]] = {}  # epochs, squared errors
 
     def add(self, key: object, architecture: Architecture | None) -> None:
         self._curves[key] = (np.zeros(0), np.zeros(0))
@@ -41,8 +52,17 @@ class LoneSearch:
 
     def finish(self, key: object) -> None:
         values = self._curves[key][1]
-        if len(values) and np.isfinite(values[-1]):
-            self._finished[key] = float(values[-1])
+        if len(values) == 0 or not np.isfinite(values[-1]):
+            return
+        self._finished[key] = float(values[-1])
+        curves = {each: self._curves[each][1][1:] for each in self._finished}
+        curves = {each: curve for each, curve in curves.items() if len(curve)}
+        if len(curves) < self._startup:
+            return
+        self._unit = Unit.of(np.concatenate(list(curves.values())))
+        for each in curves:
+            if each not in self._surprises:
+                self._surprises[each] = self._surprise(each, self._unit)
 
     @property
     def best(self) -> float | None:
@@ -56,15 +76,18 @@ class LoneSearch:
         epochs, values = self._curves[key]
         best = self.best
         # A first value is often taken before training has begun, and says nothing.
-        if best is None or key in self._finished or len(values) < 2:
+        if best is None or key in self._finished or len(values) < 2 or self._unit is None:
             return None
         gains = self._gains(epochs[-1])
         if len(gains) < self._startup:
             return None
         if np.isnan(values[-1]):
             return 0.0
-        centre, spread = self._forecast(values[-1], gains)
-        return float(student.cdf((centre - best) / spread, len(gains) - 1))
+        forecast, widened = self._extrapolated(key, self._unit)
+        by_curve = float(forecast.above(float(self._unit(np.array(best))), widened)[0])
+        centre, spread = self._gained(values[-1], gains)
+        by_gain = float(student.cdf((centre - best) / spread, len(gains) - 1))
+        return SAY * by_curve + (1.0 - SAY) * by_gain
 
     def scores(self, keys: Sequence[object]) -> tuple[Floats, Floats]:
         """Before enough runs have finished, a run is expected to stay where it is."""
@@ -80,12 +103,49 @@ class LoneSearch:
                 found.append((self._finished[key], 1e-3 * spread))
             elif np.isnan(values[-1]):
                 found.append((lowest, 1e-3 * spread))
-            elif len(gains) < self._startup:
+            elif len(gains) < self._startup or self._unit is None or len(values) < 2:
                 found.append((float(values[-1]), spread))
             else:
-                found.append(self._forecast(values[-1], gains))
+                found.append(self._expected(key, gains, self._unit))
         pairs = np.asarray(found).reshape(-1, 2)
         return pairs[None, :, 0], pairs[None, :, 1]
+
+    def _expected(self, key: object, gains: Floats, unit: Unit) -> tuple[float, float]:
+        """Mean and deviation of both ways together."""
+        forecast, widened = self._extrapolated(key, unit)
+        centre = unit.low + unit.size * float(forecast.mean[0])
+        spread = unit.size * widened * float(forecast.std[0])
+        other, wide = self._gained(self._curves[key][1][-1], gains)
+        mean = SAY * centre + (1.0 - SAY) * other
+        square = SAY * (spread**2 + (centre - mean) ** 2)
+        square += (1.0 - SAY) * (wide**2 + (other - mean) ** 2)
+        return mean, float(np.sqrt(square))
+
+    # By the run's own curve
+
+    def _extrapolated(self, key: object, unit: Unit) -> tuple[Forecast, float]:
+        """Of the final value, in the unit; and how much surer it is than it should be."""
+        epochs, values = self._curves[key]
+        x = epochs[1:] - epochs[0]
+        end = max(self._curves[each][0][-1] for each in self._finished) - epochs[0]
+        forecast = extrapolated(x, unit(values[1:]), max(float(end), float(x[-1])))
+        off = []
+        for places, squares in self._surprises.values():
+            index = int(np.searchsorted(places, epochs[-1], side="right")) - 1
+            if 0 <= index < len(squares):
+                off.append(squares[index])
+        square = (BELIEF + sum(off)) / (BELIEF + len(off))
+        return forecast, max(1.0, float(np.sqrt(square)))
+
+    def _surprise(self, key: object, unit: Unit) -> tuple[Floats, Floats]:
+        """How far off the forecasts of a finished run were, in their deviations, at most 4."""
+        epochs, values = self._curves[key]
+        x, y = epochs[1:] - epochs[0], unit(values[1:])
+        forecast = extrapolated(x, y, float(x[-1]), prefixes=True)
+        off = (forecast.mean - y[-1]) / forecast.std
+        return epochs[1:-1], np.minimum(off[:-1] ** 2, 16.0)
+
+    # By what other runs gained
 
     def _gains(self, epoch: float) -> Floats:
         """What finished runs gained after an epoch, shape (finished,)."""
@@ -96,8 +156,8 @@ class LoneSearch:
         ]
         return np.asarray([gain for gain in gains if np.isfinite(gain)], np.float64)
 
-    def _forecast(self, now: float, gains: Floats) -> tuple[float, float]:
-        """Where a run ends, and how surely."""
+    def _gained(self, now: float, gains: Floats) -> tuple[float, float]:
+        """Where a run ends that gains as these did, and how surely."""
         gain = float(gains.mean())
         own = float(gains.std(ddof=1))
         # Few gains that agree do not make the next one certain.
