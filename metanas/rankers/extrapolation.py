@@ -12,6 +12,7 @@ own comparison and later work found to carry most of the weight.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,13 +40,21 @@ class Unit:
     size: float
 
     @classmethod
-    def of(cls, values: Floats) -> Unit:
-        """From values of several curves, of any shape; NaN does not count."""
-        finite = values[np.isfinite(values)]
-        if len(finite) == 0:
+    def of(cls, curves: Sequence[Floats]) -> Unit:
+        """From whole curves, (points,) each; NaN does not count.
+
+        Where curves begin is where most do: some may have diverged, and what these fall to
+        must not drown the scale on which good runs differ.
+        """
+        firsts = [finite[0] for curve in curves if len(finite := curve[np.isfinite(curve)])]
+        if not firsts:
             raise ValueError("need a finite value to tell the unit of curves")
-        low, high = np.quantile(finite, [0.05, 0.999])
-        return cls(float(low), max(float(high - low), 1e-9))
+        values = np.concatenate(curves)
+        values = values[np.isfinite(values)]
+        low = float(np.median(firsts))
+        size = float(np.quantile(values, 0.999)) - low
+        # Where no run has got anywhere, whatever they differ by.
+        return cls(low, size if size > 0.0 else max(float(values.std()), 1e-9))
 
     def __call__(self, values: Floats) -> Floats:
         """Any shape; what diverged lies one unit below where curves begin."""

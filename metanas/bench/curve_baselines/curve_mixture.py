@@ -76,7 +76,7 @@ class CurveFits(CurveMixture):
 
 def _scaled(target: Target, outcome: str) -> tuple[Floats, Floats]:
     """Curves and final values in the unit of the task's curves, diverged ones at the bottom."""
-    unit = Unit.of(target.curves)
+    unit = Unit.of(list(target.curves))
     curves = unit(target.curves)
     if outcome == "score":
         curves = np.maximum.accumulate(curves, axis=1)

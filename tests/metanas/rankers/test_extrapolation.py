@@ -87,10 +87,16 @@ def test_widened_the_chance_is_nearer_to_one_half() -> None:
 
 
 def test_the_unit_bounds_what_diverged() -> None:
-    unit = Unit.of(np.array([np.nan, 0.0, 1.0, 2.0, -np.inf]))
+    unit = Unit.of([np.array([0.0, 1.0, 2.0]), np.array([0.1, -1e9, -np.inf, np.nan])])
+    assert unit.size < 2.1
     assert unit(np.array([np.nan, -np.inf, -1e9])) == pytest.approx(-1.0)
     with pytest.raises(ValueError, match="need a finite value"):
-        Unit.of(np.array([np.nan]))
+        Unit.of([np.array([np.nan])])
+
+
+def test_runs_that_only_get_worse_have_a_unit() -> None:
+    assert Unit.of([np.array([1.0, 0.9, 0.5]), np.array([1.0, 0.2])]).size > 0.1
+    assert Unit.of([np.array([1.0, 1.0])]).size > 0.0
 
 
 def test_a_curve_without_points_is_refused() -> None:
