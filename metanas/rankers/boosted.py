@@ -8,14 +8,14 @@ how far these are off is learned by further trees.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 from metanas.rankers.curve_shape import shape_numbers
 from metanas.rankers.curve_table import CurveTable, Floats
-from metanas.rankers.runs import Ints, Runs
+from metanas.rankers.runs import Ints, Runs, bounded
 
 MOST_PARTS = 3
 """Trees take long to train."""
@@ -27,6 +27,36 @@ DEVIATION = 1.25
 """Of a normal error, against its mean size."""
 
 
+@dataclass(frozen=True)
+class Habits:
+    """Variances of forecasts' errors, in their deviations, after each position; (positions,).
+
+    In deviations, since runs that go badly are badly foreseen, and must not drown the rest.
+
+    Attributes:
+        within: of runs of one task around the task's mean. between: of tasks' means.
+    """
+
+    within: Floats
+    between: Floats
+
+    def corrected(self, length: Ints, off: Floats, seen: Ints) -> tuple[Floats, Floats]:
+        """What is to be added to forecasts, and what their deviation is to be multiplied by.
+
+        Args:
+            length: of the prefixes, from 1 on, (m,).
+            off: the sum of the errors after as many points of the task's finished runs, (m,).
+            seen: how many these are, (m,).
+
+        Returns:
+            Both in deviations, (m,).
+        """
+        within, between = self.within[length - 1], self.between[length - 1]
+        known = between / (within + seen * between)
+        left = within + between * (1.0 - seen * known)
+        return known * off, np.sqrt(left / (within + between))
+
+
 class Boosted:
     """Forecasts of the final value by trees, one ensemble without each part of the sources.
 
@@ -36,6 +66,7 @@ class Boosted:
 
     Attributes:
         whole: where, after the parts', the forecasts of trees that have seen all sources stand.
+        habits: how far off forecasts of a new task are, run by run and all alike.
     """
 
     def __init__(
@@ -65,6 +96,26 @@ class Boosted:
         self._gains.append(_trees("squared_error", rng).fit(x, gain))
         self._floor = 1e-3 * float(gain.std()) + 1e-12
         self._error = _trees("poisson", rng).fit(x, error + self._floor)
+        self.habits = self._habits(tables, rows, kept)
+
+    def _habits(self, tables: Sequence[CurveTable], rows: Sequence[Floats], kept: Ints) -> Habits:
+        """From each source, by the trees without it."""
+        within, means = [], []
+        for table, given, held in zip(tables, rows, self.part, strict=True):
+            error = (table.final[:, None] - table.curves[:, kept]).ravel()
+            error -= self._gains[held].predict(given)
+            off = bounded(error, self._deviation(given)).reshape(-1, len(kept))
+            within.append(off.var(axis=0))
+            means.append(off.mean(axis=0))
+        runs = np.mean([len(table.final) for table in tables])
+        alone = np.mean(within, axis=0) + 1e-6
+        shared = np.maximum(np.mean(np.square(means), axis=0) - alone / runs, 0.0)
+        places = np.arange(tables[0].curves.shape[1])
+        return Habits(np.interp(places, kept, alone), np.interp(places, kept, shared))
+
+    def _deviation(self, rows: Floats) -> Floats:
+        """Of forecasts for prefixes, (n,)."""
+        return np.asarray(np.maximum(DEVIATION * self._error.predict(rows), self._floor))
 
     @property
     def width(self) -> int:
@@ -88,8 +139,7 @@ class Boosted:
             trees.predict(flat) if asked is None or column in asked else np.zeros(len(flat))
             for column, trees in enumerate(self._gains)
         ]
-        deviation = np.maximum(DEVIATION * self._error.predict(flat), self._floor)
-        return np.stack([*gains, deviation], axis=1).reshape(*rows.shape[:2], -1)
+        return np.stack([*gains, self._deviation(flat)], axis=1).reshape(*rows.shape[:2], -1)
 
     def foretold(self, runs: Runs, column: int) -> Runs:
         """With one column of forecasts, and their deviation."""

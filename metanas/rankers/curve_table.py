@@ -122,6 +122,22 @@ class CurveTable:
     final: Floats
 
 
+def run_noise(tables: Sequence[CurveTable]) -> float:
+    """By how much runs of one architecture differ, on the bent scale; 0 where none is repeated.
+
+    Returns:
+        The standard deviation of a run's outcome, pooled over architectures and tasks.
+    """
+    squares, degrees = 0.0, 0
+    for table in tables:
+        _, which, counts = np.unique(table.codes, axis=0, return_inverse=True, return_counts=True)
+        which = which.ravel()
+        mean = np.bincount(which, table.final) / counts
+        squares += float(((table.final - mean[which]) ** 2).sum())
+        degrees += int((counts - 1).sum())
+    return float(np.sqrt(squares / degrees)) if degrees else 0.0
+
+
 def outcome_curves(curves: Floats, outcome: str) -> Floats:
     """Curves whose last point is the outcome; shape (..., positions)."""
     if outcome not in OUTCOMES:

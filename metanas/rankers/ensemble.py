@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from metanas.rankers.boosted import Habits
 from metanas.rankers.curve_table import Floats
 from metanas.rankers.margin_net import SLOPE, MarginNet, probability
 from metanas.rankers.runs import Ints
@@ -44,6 +45,7 @@ class Ensemble:
         margin: by a share of it, any being as likely, a run must beat the best: near ties
             are not worth their epochs.
         trees: the column of forecasts that is asked, see `metanas.rankers.boosted`.
+        habits: of forecasts, which the search's finished runs correct.
         say: of the networks where it comes to chances, in [0, 1]; the rest is the trees'.
     """
 
@@ -54,10 +56,11 @@ class Ensemble:
         *,
         margin: float = 0.0,
         trees: int = 0,
+        habits: Habits | None = None,
         say: float = 1.0,
     ) -> None:
         self.members, self.temperature, self.margin = members, temperature, margin
-        self.trees, self.say = trees, say
+        self.trees, self.habits, self.say = trees, habits, say
 
     def judge(
         self, searches: Searches, search: Ints, run: Ints, length: Ints
@@ -78,6 +81,10 @@ class Ensemble:
             forecast = searches.runs.forecast[run, length - 1]
             end = searches.runs.curves[run, length - 1] + forecast[:, self.trees]
             wide = LOGISTIC * forecast[:, -1]
+            if self.habits is not None:
+                off, seen = searches.off(search, length, self.trees)
+                more, narrower = self.habits.corrected(length, off, seen)
+                end, wide = end + more * forecast[:, -1], wide * narrower
             told = probability(end[None], wide[None], best, sure, margin=self.margin)
             chance += (1.0 - self.say) * told
         return chance

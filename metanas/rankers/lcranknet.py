@@ -21,7 +21,8 @@ Differs from the paper (which is `lcranknet_paper`):
 - Boosted trees that know nothing of the search (`metanas.rankers.boosted`) have half the
   say, with few sources all of it: they and the networks err on different tasks.
 - The chance that stops a run is that of beating the best by a margin (see `WORTH`): the
-  paper's soft label of a near tie, used also when deciding.
+  paper's soft label of a near tie, used also when deciding. It is weighed against what is
+  left to train (`metanas.rankers.play.prospect`).
 
 Why raw units: within one metric a gap means the same on every task, and a scale
 guessed from the first runs of a search is worse than none.
@@ -38,7 +39,7 @@ from metadata_store.batch import Trials
 from metadata_store.records import Task, Trial, TrialState
 from metanas.protocols import SearchSpace
 from metanas.rankers.boosted import MOST_PARTS, Boosted
-from metanas.rankers.curve_table import OUTCOMES, Floats
+from metanas.rankers.curve_table import OUTCOMES, Floats, run_noise
 from metanas.rankers.ensemble import Ensemble, Member
 from metanas.rankers.live import InformedSearch, LiveSearch
 from metanas.rankers.lone import LoneSearch
@@ -60,6 +61,10 @@ LONGEST = 200
 
 WORTH = 0.1
 """The margin that counts in full, as a share of the scale's width: near ties cost epochs."""
+
+ALIKE = 2.0
+"""Runs that end this near, in deviations by chance, are as good as each other: of dozens of
+runs the best is mostly the luckiest, by about as much."""
 
 TEMPERATURES = np.exp(np.linspace(-1.0, 1.6, 27))
 
@@ -97,7 +102,8 @@ class LCRankNet:
         self.prior: SourcePrior | None = None
         self.boosted: Boosted | None = None
         self.ensemble = Ensemble(())
-        self.lowest_chances = np.zeros(0)
+        self.poorest = np.zeros(0)
+        self.noise = 0.0
         self._trials: Trials | None = None
 
     def fit(self, trials: Sequence[Trial], tasks: Mapping[str, Task]) -> Self:
@@ -115,6 +121,7 @@ class LCRankNet:
         lessons = self._lessons(rng)
         fold = self._fold_of()
         margin = WORTH * self.sources.scale.width
+        self.noise = run_noise(self.prior.tables)
         members = []
         for part in range(int(fold.max()) + 1):
             mine = lessons.where(fold[lessons.group] != part)
@@ -135,23 +142,27 @@ class LCRankNet:
             temperature,
             margin=margin,
             trees=boosted.whole,
+            habits=boosted.habits,
             say=0.5 if len(self.prior.tables) >= FEWEST else 0.0,
         )
-        self.lowest_chances = self._tried(boosted, fold, np.random.default_rng(self._seed))
+        self.poorest = self._tried(boosted, fold, np.random.default_rng(self._seed))
         return self
 
     def threshold(self, risk: float) -> float:
         """The `delta` that stops the best run of at most so many searches on the sources.
+
+        Lost is a search that stops the best run and all that are as good but for chance, as
+        far as runs repeated with other seeds tell (see `ALIKE`).
 
         Args:
             risk: a share of those searches, in [0, 1).
         """
         if not 0.0 <= risk < 1.0:
             raise ValueError(f"a risk lies in [0, 1), got {risk}")
-        if len(self.lowest_chances) == 0:
+        if len(self.poorest) == 0:
             raise ValueError("no sources to choose a threshold on")
-        lowest = np.sort(self.lowest_chances)
-        return float(np.nextafter(lowest[int(risk * len(lowest))], 0.0))
+        poorest = np.sort(self.poorest)
+        return float(np.nextafter(min(poorest[int(risk * len(poorest))], 1.0), 0.0))
 
     def live(self, task: str, *, epochs: int | None = None) -> LiveSearch:
         """A search on a task, of whose runs nothing is known yet.
@@ -255,14 +266,19 @@ class LCRankNet:
         return float(TEMPERATURES[losses.argmin()])
 
     def _tried(self, boosted: Boosted, fold: Ints, rng: np.random.Generator) -> Floats:
-        """The lowest chance given to each search's best run, by networks that have not seen it."""
-        lowest = []
+        """The poorest prospect of each search's best run, by networks that have not seen it.
+
+        Of runs as good but for chance it is the one that is given most: when another seed
+        would have made another the best, it is enough to keep one of them.
+        """
+        poorest = []
         for part in np.unique(fold):
             judges = Ensemble(
                 [member for member in self.ensemble.members if member.fold == part],
                 self.ensemble.temperature,
                 margin=self.ensemble.margin,
                 trees=int(boosted.part[fold == part][0]),
+                habits=boosted.habits,
                 say=self.ensemble.say,
             )
             parts = [self._learned.left_out(int(index)) for index in np.flatnonzero(fold == part)]
@@ -270,11 +286,14 @@ class LCRankNet:
             runs = boosted.foretold(runs, judges.trees)
             task = np.repeat(np.arange(len(parts)), self._searches)
             orders = _orders(runs, starts, task, rng)
-            best = orders[np.arange(len(orders)), runs.final[orders].argmax(1)]
-            sparing = Sparing(judges.chance, 0.02, best)
+            final = runs.final[orders]
+            best = np.zeros((len(orders), len(runs)), np.bool_)
+            close = final >= final.max(axis=1, keepdims=True) - ALIKE * self.noise
+            np.put_along_axis(best, orders, close, axis=1)
+            sparing = Sparing(judges.chance, 0.03, best)
             play(runs, priors, task, orders, sparing)
-            lowest.append(sparing.lowest)
-        return np.concatenate(lowest)
+            poorest.append(sparing.poorest)
+        return np.concatenate(poorest)
 
 
 def _key(trial: Trial) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -47,6 +48,10 @@ class LiveSearch(Protocol):
 
     def chance(self, key: object) -> float | None:
         """To end above the best finished run; None while nothing can be said."""
+        ...
+
+    def left(self, key: object) -> float:
+        """The share of a run that is still to be trained, in (0, 1]; of a longer one, 0."""
         ...
 
     def scores(self, keys: Sequence[object]) -> tuple[Floats, Floats]:
@@ -131,6 +136,8 @@ class InformedSearch:
         run = self._runs[key]
         if run.length == 0 or run.finished or not self._searches.finished[0]:
             return None
+        if math.isnan(run.values[-1]):
+            return 0.0  # weights that are not numbers stay so
         none, row, runs = np.zeros(1, np.int64), np.array([run.row]), self._searches.runs
         last = slice(run.length - 1, run.length)
         runs.forecast[row, last] = self._boosted(
@@ -140,6 +147,9 @@ class InformedSearch:
         chance = self._judge.chance(self._searches, none, row, np.array([run.length]))
         self._searches.hidden[0] = -1
         return float(chance[0])
+
+    def left(self, key: object) -> float:
+        return 1.0 - self._runs[key].length / len(self._sources.grid)
 
     @property
     def best(self) -> float | None:
@@ -197,6 +207,8 @@ class InformedSearch:
         none = np.zeros(1, np.int64)
         if run.row < 0:
             run.row = self._searches.arrive()
+        if length == positions:
+            whole = self._boosted.foretold(whole, self._boosted.whole)
         self._searches.runs.write(run.row, whole)
         row = np.array([run.row])
         for position in range(run.length, length):

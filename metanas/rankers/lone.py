@@ -89,6 +89,13 @@ class LoneSearch:
         by_gain = float(student.cdf((centre - best) / spread, len(gains) - 1))
         return SAY * by_curve + (1.0 - SAY) * by_gain
 
+    def left(self, key: object) -> float:
+        lasts = [self._curves[each][0][-1] for each in self._finished]
+        epochs = self._curves[key][0]
+        if not lasts or not len(epochs):
+            return 1.0
+        return max(0.0, 1.0 - float(epochs[-1] / max(lasts)))
+
     def scores(self, keys: Sequence[object]) -> tuple[Floats, Floats]:
         """Before enough runs have finished, a run is expected to stay where it is."""
         ends = [curve[np.isfinite(curve)] for _, curve in self._curves.values()]

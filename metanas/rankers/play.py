@@ -108,30 +108,54 @@ class Wandering:
         return Lessons(*(np.concatenate(column) for column in zip(*self._notes, strict=True)))
 
 
+def prospect(chance: Floats, length: Ints, positions: int) -> Floats:
+    """The chance to beat the best for each whole run's worth of training that it costs.
+
+    A chance is cheap where a run is nearly over, and dear where all is still to be paid.
+
+    Args:
+        chance: (m,). length: positions passed, below `positions`, (m,).
+    """
+    return np.asarray(chance / (1.0 - length / positions))
+
+
 class Sparing:
-    """Stops below a threshold, but never the search's best run, whose lowest chance it notes."""
+    """Stops below a threshold, but never a search's best runs, whose poorest prospects it notes.
+
+    Args:
+        best: of all runs, each search's best ones, (searches, runs).
+
+    Attributes:
+        prospects: the poorest of each of them, infinite where not asked, (searches, runs).
+    """
 
     def __init__(
         self,
         chance: Callable[[Searches, Ints, Ints, Ints], Floats],
         delta: float,
-        best: Ints,
+        best: NDArray[np.bool_],
     ) -> None:
         self._chance, self._delta, self._best = chance, delta, best
-        self.lowest = np.ones(len(best))
+        self.prospects = np.full(best.shape, np.inf)
+
+    @property
+    def poorest(self) -> Floats:
+        """The threshold at which a search would lose all of its best runs, (searches,)."""
+        return np.asarray(np.where(self._best, self.prospects, 0.0).max(axis=1))
 
     def __call__(
         self, searches: Searches, search: Ints, run: Ints, length: Ints
     ) -> NDArray[np.bool_]:
         chance = self._chance(searches, search, run, length)
-        spared = run == self._best[search]
-        rows = search[spared]
-        self.lowest[rows] = np.minimum(self.lowest[rows], chance[spared])
-        return np.asarray((chance <= self._delta) & ~spared)
+        found = prospect(chance, length, searches.positions)
+        spared = self._best[search, run]
+        rows, runs = search[spared], run[spared]
+        self.prospects[rows, runs] = np.minimum(self.prospects[rows, runs], found[spared])
+        return np.asarray((found <= self._delta) & ~spared)
 
 
 class Below:
-    """Stops where the chance to beat the best is at most a threshold, one a search."""
+    """Stops where the prospect of beating the best is at most a threshold, one a search."""
 
     def __init__(
         self, chance: Callable[[Searches, Ints, Ints, Ints], Floats], delta: Floats
@@ -141,4 +165,5 @@ class Below:
     def __call__(
         self, searches: Searches, search: Ints, run: Ints, length: Ints
     ) -> NDArray[np.bool_]:
-        return np.asarray(self._chance(searches, search, run, length) <= self._delta[search])
+        chance = self._chance(searches, search, run, length)
+        return np.asarray(prospect(chance, length, searches.positions) <= self._delta[search])

@@ -99,6 +99,11 @@ class Runs:
             getattr(self, field.name)[row] = getattr(run, field.name)[0]
 
 
+def bounded(error: Floats, deviation: Floats) -> Floats:
+    """Errors in deviations, none of which counts for too much; shapes that broadcast."""
+    return np.asarray(np.clip(error / np.maximum(deviation, 1e-12), -6.0, 6.0))
+
+
 @dataclass(frozen=True)
 class Prior:
     """What a search expects before it begins.

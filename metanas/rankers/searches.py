@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metanas.rankers.curve_table import Floats
-from metanas.rankers.runs import Ints, Prior, Runs
+from metanas.rankers.runs import Ints, Prior, Runs, bounded
 
 ROOM = 64
 """Runs by which a single search grows at a time."""
@@ -83,6 +83,7 @@ class Searches:
         self._ahead = np.zeros((count, capacity, k))
         self._carried = np.zeros((count, capacity))
         self._first = np.zeros((count, capacity))
+        self._off = np.zeros((count, self.positions, runs.forecast.shape[2]))
 
     def observe(self, search: Ints, run: Ints, position: Ints) -> None:
         """Each search sees one more point, the one at `position` from 0; shapes (m,)."""
@@ -127,6 +128,10 @@ class Searches:
         self._ahead[over, slot[done]] = 0.0
         self._carried[over, slot[done]] = final
         self.finished[over] += 1
+        if self._off.shape[2]:
+            told = self.runs.forecast[run[done]]
+            error = final[:, None, None] - self.runs.curves[run[done]][:, :, None] - told
+            self._off[over] += bounded(error, told[:, :, -1:])
         better = final > self.best[over]
         self.best[over[better]] = final[better]
         self.best_run[over[better]] = run[done][better]
@@ -142,6 +147,14 @@ class Searches:
     def scale(self, search: Ints) -> Floats:
         """How surprising points are against what the sources led to expect; 1 is as expected."""
         return np.asarray(self._surprise[search] / self._points[search])
+
+    def off(self, search: Ints, length: Ints, column: int) -> tuple[Floats, Ints]:
+        """How far forecasts fell short of finished runs after so many points.
+
+        Returns:
+            The sum of `bounded` errors, and the number of finished runs; (m,).
+        """
+        return self._off[search, length - 1, column], self.finished[search]
 
     def predict(self, search: Ints, run: Ints, length: Ints) -> tuple[Floats, Floats]:
         """Mean and standard deviation of the final value; shapes (m,)."""

@@ -33,11 +33,15 @@ from metanas.search.study_space import as_architecture
 from metanas.spaces import space_of
 
 EXPLANATION = "lcranknet"
-"""User attribute of a stopped trial: ``probability``, ``epochs``, ``best``, ``delta``, ``text``."""
+"""User attribute of a stopped trial: ``probability``, ``epochs``, ``left``, ``best``, ``delta``,
+``text``."""
 
 
 class LCRankPruner(BasePruner):
-    """Stops a run whose chance to beat the best finished run is at most a threshold.
+    """Stops a run whose chance to beat the best finished run is not worth what is left of it.
+
+    That is, when the chance is at most a threshold times the share of the run that is still
+    to be trained: the same chance costs less the further a run has come.
 
     Works in any study of one objective, maximised or minimised, whose trials report
     intermediate values.
@@ -48,7 +52,7 @@ class LCRankPruner(BasePruner):
         space: of the study's architectures; by default that space in the store whose choices
             have the names of the study's parameters.
         risk: the threshold is chosen so that among searches simulated on the sources at
-            most this share would stop their best run.
+            most this share would stop their best run and all that are as good but for chance.
         delta: the threshold itself instead. Without sources it is `risk`.
         epochs: of a whole run; by default those of the study's finished runs, before that
             the sources'.
@@ -109,7 +113,7 @@ class LCRankPruner(BasePruner):
             return False
         with self._lock:
             found = self._judged(study, trial)
-        if found is None or found["probability"] > found["delta"]:
+        if found is None or found["probability"] > found["delta"] * found["left"]:
             return False
         study._storage.set_trial_user_attr(trial._trial_id, EXPLANATION, found)
         return True
@@ -127,7 +131,8 @@ class LCRankPruner(BasePruner):
             self._followed = {(study.study_name, total): followed}
         known = [each for each in trials if each.number != trial.number]
         followed.update([*known, trial], self._architecture)
-        probability, informed = followed.chance(trial.number)
+        search, informed = followed.judge(trial.number)
+        probability = search.chance(trial.number)
         if probability is None:
             return None
         delta = self._delta
@@ -135,13 +140,15 @@ class LCRankPruner(BasePruner):
             delta = ranker.threshold(self._risk) if informed and ranker else self._risk
         best = sign * followed.best
         epochs = len(trial.intermediate_values)
+        left = search.left(trial.number)
         text = (
-            f"chance {probability:.2g} to beat {best:.6g} after {epochs} reported values "
-            f"(stopped at {delta:.2g} or less)"
+            f"chance {probability:.2g} to beat {best:.6g} after {epochs} reported values, with "
+            f"{left:.0%} of the run left (stopped at {delta:.2g} of that or less)"
         )
         return {
             "probability": probability,
             "epochs": epochs,
+            "left": left,
             "best": best,
             "delta": delta,
             "text": text,
@@ -242,11 +249,11 @@ class _Followed:
                 if state[1]:
                     search.finish(trial.number)
 
-    def chance(self, number: int) -> tuple[float | None, bool]:
-        """To beat the best, and whether sources have been asked."""
+    def judge(self, number: int) -> tuple[LiveSearch, bool]:
+        """What knows most of a trial, and whether that is sources."""
         if self.informed is not None and number not in self._strangers and self.informed.fits:
-            return self.informed.chance(number), True
-        return self.lone.chance(number), False
+            return self.informed, True
+        return self.lone, False
 
     def _begin(self, number: int, architecture: Architecture | None) -> None:
         if self.informed is None:

@@ -99,7 +99,7 @@ class Alone:
             for length in epochs[:-1]:
                 search.extend(run, epochs[:length], curve[:length])
                 chance = search.chance(run)
-                if chance is not None and chance <= delta:
+                if chance is not None and chance <= delta * search.left(run):
                     lengths[run] = length
                     break
             else:

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from metanas.rankers.boosted import Boosted
+from metanas.rankers.boosted import Boosted, Habits
 from metanas.rankers.curve_shape import shape_numbers
 from metanas.rankers.curve_table import CurveTable
+from metanas.rankers.runs import bounded
 
 
 def table(task: str, seed: int) -> CurveTable:
@@ -45,3 +46,20 @@ def test_only_what_is_asked_is_forecast(boosted: Boosted) -> None:
     every, few = boosted(shapes, new.codes), boosted(shapes, new.codes, [boosted.whole])
     np.testing.assert_array_equal(every[..., boosted.whole :], few[..., boosted.whole :])
     assert (few[..., : boosted.whole] == 0).all()
+
+
+def test_finished_runs_correct_forecasts_as_bayes_rule_does() -> None:
+    """Errors share a part with variance 4 and have one of their own with variance 1."""
+    habits = Habits(np.array([1.0]), np.array([4.0]))
+    errors = np.array([2.5, 1.0, 1.5])
+    more, narrower = habits.corrected(
+        np.ones(2, np.int64), np.array([0.0, errors.sum()]), np.array([0, 3])
+    )
+    joint = 4.0 * np.ones((4, 4)) + np.eye(4)
+    solved = np.linalg.solve(joint[:3, :3], joint[:3, 3])
+    assert more == pytest.approx([0.0, solved @ errors])
+    assert narrower**2 * 5.0 == pytest.approx([5.0, joint[3, 3] - solved @ joint[:3, 3]])
+
+
+def test_no_single_error_counts_for_too_much() -> None:
+    assert bounded(np.array([1.0, -1e9]), np.array([2.0, 2.0])).tolist() == [0.5, -6.0]
