@@ -1,8 +1,8 @@
 """Boosted trees: what a run still gains, from the prefix of its curve and its architecture.
 
-They know nothing of the search, and so cannot be misled by it; they also learn from very
-few source tasks. Each part of the sources is predicted by trees that have not seen it;
-how far these are off is learned by further trees.
+They know nothing of the search but how far off they were on its finished runs. Each part
+of the sources is predicted by trees that have not seen it; how far these are off is
+learned by further trees.
 """
 
 from __future__ import annotations

@@ -10,11 +10,15 @@ import numpy as np
 from metanas.rankers.boosted import Habits
 from metanas.rankers.curve_table import Floats
 from metanas.rankers.margin_net import SLOPE, MarginNet, probability
+from metanas.rankers.peers import Peers
 from metanas.rankers.runs import Ints
 from metanas.rankers.searches import Judged, Searches, own_scale
 
 LOGISTIC = SLOPE / 1.7
 """With this scale, the logistic function is about a normal one of deviation 1."""
+
+PEERS = 0.75
+"""Their say where they are asked: trees that know a few tasks are often wrong about another."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class Ensemble:
             are not worth their epochs.
         trees: the column of forecasts that is asked, see `metanas.rankers.boosted`.
         habits: of forecasts, which the search's finished runs correct.
+        peers: asked where there are no networks, and then before all.
         say: of the networks where it comes to chances, in [0, 1]; the rest is the trees'.
     """
 
@@ -57,10 +62,11 @@ class Ensemble:
         margin: float = 0.0,
         trees: int = 0,
         habits: Habits | None = None,
+        peers: Peers | None = None,
         say: float = 1.0,
     ) -> None:
         self.members, self.temperature, self.margin = members, temperature, margin
-        self.trees, self.habits, self.say = trees, habits, say
+        self.trees, self.habits, self.peers, self.say = trees, habits, peers, say
 
     def judge(
         self, searches: Searches, search: Ints, run: Ints, length: Ints
@@ -87,4 +93,7 @@ class Ensemble:
                 end, wide = end + more * forecast[:, -1], wide * narrower
             told = probability(end[None], wide[None], best, sure, margin=self.margin)
             chance += (1.0 - self.say) * told
+        if self.peers is not None:
+            ranked = self.peers.chance(searches, search, run, length)
+            chance = (1.0 - PEERS) * chance + PEERS * ranked
         return chance

@@ -18,8 +18,9 @@ Differs from the paper (which is `lcranknet_paper`):
   Half of these tasks are stretched: a new task may be on a scale of its own.
 - Networks are trained on parts of the sources; temperature and `delta` come from the
   sources that a network has not seen.
-- Boosted trees that know nothing of the search (`metanas.rankers.boosted`) have half the
-  say, with few sources all of it: they and the networks err on different tasks.
+- Boosted trees (`metanas.rankers.boosted`) have half the say: they and the networks err on
+  different tasks. With few sources there are no networks that can be trusted, and the rank
+  among the search's own runs counts most (`metanas.rankers.peers`).
 - The chance that stops a run is that of beating the best by a margin (see `WORTH`): the
   paper's soft label of a near tie, used also when deciding. It is weighed against what is
   left to train (`metanas.rankers.play.prospect`).
@@ -44,6 +45,7 @@ from metanas.rankers.ensemble import Ensemble, Member
 from metanas.rankers.live import InformedSearch, LiveSearch
 from metanas.rankers.lone import LoneSearch
 from metanas.rankers.margin_net import Lessons, probability, train
+from metanas.rankers.peers import Peers
 from metanas.rankers.play import Sparing, Wandering, play
 from metanas.rankers.runs import Ints, Prior, Runs
 from metanas.rankers.searches import Judged, own_scale
@@ -137,13 +139,15 @@ class LCRankNet:
                 members.append(Member(net, own_unit, part))
         temperature = self._temperature(members, lessons, fold)
         boosted = self.boosted = Boosted(self.prior.tables, fold % MOST_PARTS, rng=rng)
+        enough = len(self.prior.tables) >= FEWEST
         self.ensemble = Ensemble(
             members,
             temperature,
             margin=margin,
             trees=boosted.whole,
             habits=boosted.habits,
-            say=0.5 if len(self.prior.tables) >= FEWEST else 0.0,
+            peers=None if enough else Peers(self.prior.tables),
+            say=0.5 if enough else 0.0,
         )
         self.poorest = self._tried(boosted, fold, np.random.default_rng(self._seed))
         return self
@@ -279,6 +283,7 @@ class LCRankNet:
                 margin=self.ensemble.margin,
                 trees=int(boosted.part[fold == part][0]),
                 habits=boosted.habits,
+                peers=self.ensemble.peers,
                 say=self.ensemble.say,
             )
             parts = [self._learned.left_out(int(index)) for index in np.flatnonzero(fold == part)]

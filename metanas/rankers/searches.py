@@ -156,6 +156,29 @@ class Searches:
         """
         return self._off[search, length - 1, column], self.finished[search]
 
+    def standing(self, search: Ints, run: Ints, length: Ints) -> tuple[Ints, Ints]:
+        """Runs that stood higher after so many positions, and all that were seen; (m,).
+
+        One that was stopped before counts among those that did not.
+        """
+        some = self._some(search)
+        return self._ahead_now(search, run, length, some)[0], some.sum(1)
+
+    def _some(self, search: Ints) -> NDArray[np.bool_]:
+        """Which slots hold runs that count, (m, slots)."""
+        slots = np.arange(self._run.shape[1])
+        seen, hidden = self._seen[search][:, None], self.hidden[search][:, None]
+        return np.asarray((slots < seen) & (slots != hidden))
+
+    def _ahead_now(
+        self, search: Ints, run: Ints, length: Ints, some: NDArray[np.bool_]
+    ) -> tuple[Ints, NDArray[np.bool_]]:
+        """How many stood higher after so many positions, (m,); which came so far, (m, slots)."""
+        now = self.runs.curves[run, length - 1]
+        reached = some & (self._length[search] >= length[:, None])
+        then = self.runs.curves[self._run[search], (length - 1)[:, None]]
+        return (reached & (then > now[:, None])).sum(1), reached
+
     def predict(self, search: Ints, run: Ints, length: Ints) -> tuple[Floats, Floats]:
         """Mean and standard deviation of the final value; shapes (m,)."""
         ahead = self.runs.ahead[run, length]
@@ -168,9 +191,7 @@ class Searches:
         """All that is known of runs after `length` positions, from 1 on; shapes (m,)."""
         mean, std = self.predict(search, run, length)
         best, best_run = self.best[search], self.best_run[search]
-        slots = np.arange(self._run.shape[1])
-        hidden = self.hidden[search][:, None]
-        some = (slots < self._seen[search][:, None]) & (slots != hidden)
+        some = self._some(search)
         expected = (self._ahead[search] * self.place[search][:, None]).sum(2)
         expected += self._carried[search]
         if (best_run < 0).any():
@@ -245,9 +266,7 @@ class Searches:
         now = self.runs.curves[run, length - 1]
         ref = self.runs.curves[best_run, length - 1]
         seen = some.sum(1)
-        reached = some & (self._length[search] >= length[:, None])
-        then = self.runs.curves[self._run[search], (length - 1)[:, None]]
-        ahead_now = (reached & (then > now[:, None])).sum(1)
+        ahead_now, reached = self._ahead_now(search, run, length, some)
         ahead_end = (some & (expected > mean[:, None])).sum(1)
         begun = np.where(some, self._first[search], 0.0).sum(1) / np.maximum(seen, 1)
         first = np.where(seen > 0, begun, self.runs.curves[run, 0])
