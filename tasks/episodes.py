@@ -4,8 +4,8 @@
 [MANN] Santoro et al. Meta-Learning with Memory-Augmented Neural Networks. ICML 2016:
 Omniglot's characters turned by quarters as further classes.
 
-Few classes are made more by warping: each class of an episode is turned, sheared, stretched
-and perhaps mirrored as a whole, into one that was never seen; its images a little more, each
+Few classes are made more by warping: each class of an episode is turned, sheared, stretched,
+bent and perhaps mirrored as a whole, into one that was never seen; its images a little more, each
 by itself.
 
 Episode i of a seed is the same whoever asks for it, in whatever order: every method meets

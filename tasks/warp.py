@@ -15,6 +15,10 @@ TURN, STRETCH, SHEAR, MOVE = 0.6, 0.3, 0.4, 0.1
 """Standard deviations of a warp of strength 1: radians, logarithm of a factor, slope, share
 of the side."""
 
+BEND, PULLS = 0.08, 4
+"""That of how far each of PULLS x PULLS places is pulled when a class is bent, in shares of the
+side. Strokes that turn, stretch and shear alone stay as straight, or as round, as they were."""
+
 
 def warped(images: Tensor, strength: float, rng: np.random.Generator) -> Tensor:
     """Each class changed as a whole, and each image a little.
@@ -35,9 +39,17 @@ def warped(images: Tensor, strength: float, rng: np.random.Generator) -> Tensor:
     moved = common[..., :2] @ own[..., 2:]
     maps = torch.from_numpy(np.concatenate([linear, moved], axis=-1)).float().flatten(0, 1)
     grid = functional.affine_grid(maps, [ways * n, channels, height, width], align_corners=False)
+    grid = grid + _bent(strength, ways, (height, width), rng).repeat_interleave(n, 0)
     flat = images.flatten(0, 1).float()
     warped = functional.grid_sample(flat, grid, padding_mode="border", align_corners=False)
     return warped.round().clamp(0, 255).byte().view_as(images)
+
+
+def _bent(strength: float, ways: int, size: tuple[int, int], rng: np.random.Generator) -> Tensor:
+    """How far each place is pulled, smoothly; shape (ways, height, width, 2)."""
+    pulls = torch.from_numpy(rng.normal(0.0, 2 * strength * BEND, (ways, 2, PULLS, PULLS))).float()
+    field = functional.interpolate(pulls, size=size, mode="bicubic", align_corners=True)
+    return field.movedim(1, -1)
 
 
 def _affine(

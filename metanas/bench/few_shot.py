@@ -3,9 +3,9 @@
 Each method is meta-trained on the classes of `train` for as many meta-batches, of as many
 images, within the same time, and judged on episodes of classes it has never seen. Methods that
 take any number of ways meet the very same episodes in training as well; so do all others once
-they are given a head of prototypes like T-NAS's, which is the comparison to look at to see
-what the architecture does. Both are told with the results. A control shares the training of
-the method it controls:
+they are given a head of prototypes like T-NAS's. They then see images centred as T-NAS does,
+too: the comparison to look at to see what the architecture does. Both are told with the
+results. A control shares the training of the method it controls:
 
 ``tnas_unadapted``: T-NAS whose architecture stays that of meta-training.
 ``random_architecture``: a cell drawn at random, meta-trained as T-NAS is.
@@ -76,7 +76,7 @@ def bench_few_shot(
         test: classes to judge by.
         plan: of meta-training; methods with a learned head train with `ways` instead, on as
             many images a step.
-        head: one of `HEADS`: each method's own, or prototypes for all.
+        head: one of `HEADS`: each method's own, or prototypes and centred images for all.
         meta: judged as T-NAS in place of one trained here.
         checkpoints: folder for one file a training, to go on from.
         progress: called with trainings or batches of episodes done.

@@ -20,7 +20,6 @@ from metanas.meta.recipe import HEAD, RATES, WEIGHTS, Inner, Parameters
 from metanas.meta.supernet import Super
 from metanas.meta.tnas import tnas
 from metanas.meta.training import MetaTraining, most_ways
-from metanas.spaces.darts import Darts
 from metanas.spaces.random_chooser import RandomChooser
 from tasks.episodes import Classes
 
@@ -33,6 +32,9 @@ ALL = (*METHODS, UNADAPTED, RANDOM, SUPPORT, LEARN2LEARN)
 
 LINEAR = frozenset({"maml", "maml_plus_plus", "fine_tuning"})
 """Methods whose own head is a linear layer, and that can have one of prototypes."""
+
+PLAIN = LINEAR | {"protonet"}
+"""Methods that see images as they are, unless they are given T-NAS's head."""
 
 HEADS = OWN_HEAD, PROTOTYPES = "own", "prototypes"
 
@@ -93,7 +95,7 @@ class Trainer:
         ways, shots: of the tasks that all will be judged by.
         plan: of every meta-training; where the head has a fixed number of ways, with so many
             ways and as many tasks as make the same number of images.
-        prototypical: whether all methods have a head of prototypes.
+        prototypical: whether all methods have a head of prototypes, and centred images.
         checkpoints: folder for one file a training, to go on from.
         progress: called with outer steps done.
     """
@@ -138,6 +140,8 @@ class Trainer:
             return self._trained(name, _random_architecture(shape, self._plan.seed), fixed=False)
         linear = name in LINEAR
         own = {"prototypical": True} if linear and self._prototypical else {}
+        if self._prototypical and name in PLAIN:
+            own |= {"centred": True}
         learner = METHODS[name](shape, self._ways, len(self._train), **own)
         name = f"{name} {PROTOTYPES}" if own else name
         fixed = isinstance(learner, GradientLearner) and learner.ways is not None
@@ -177,9 +181,10 @@ class Trainer:
 
 def _random_architecture(shape: tuple[int, int, int], seed: int) -> GradientLearner:
     made = Super()
-    space = Darts(made.width, made.nodes, made.layout, made.stem, made.grid)
+    space = made.space
     drawn = space.suggest(RandomChooser(np.random.default_rng(seed)))
     return GradientLearner(
         made.discrete_maker(space.cells(drawn), shape),
-        inner=Inner(made.steps, made.lr, warm_up=made.warm_up),
+        inner=Inner(made.steps, made.lr, warm_up=made.warm_up, ways=made.adapt_ways),
+        centred=made.centred,
     )

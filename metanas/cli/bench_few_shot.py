@@ -40,7 +40,8 @@ def add_command(commands: Commands) -> None:
         "--head",
         choices=("own", "prototypes"),
         default="own",
-        help="prototypes: for every method that of T-NAS, trained on the very same episodes; "
+        help="prototypes: for every method that of T-NAS, its centred images, and the very same "
+        "training episodes; "
         "own (default): each as published",
     )
     bench.add_argument("--meta", metavar="NAME", help="judge this one as tnas, train none")

@@ -3,7 +3,8 @@
 [T-NAS] Lian et al. Towards Fast Adaptation of Neural Architectures with Meta Learning.
 ICLR 2020, section 3.2. Weights and architecture learn in turn, from two halves of the
 meta-training classes. The outer gradient is that at the adapted weights, before anything
-is put back.
+is put back. Once only the strongest operations are met the architecture rests: every other turn
+then passes without a step.
 """
 
 from __future__ import annotations

@@ -8,12 +8,13 @@ number a channel and task, and so can be built into the network that is handed o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from metanas.networks.centring import Centring
 from tasks.episodes import Episodes
 
 VIEWS = (
@@ -30,7 +31,7 @@ class Batch:
     Attributes:
         support: shape (b, n * k, c, h, w), class by class.
         support_labels: shape (b, n * k).
-        query: shape (b, q, c, h, w).
+        query: shape (b, q, c, h, w), class by class.
         query_labels: shape (b, q).
         classes: where each task's classes stand among those drawn from, shape (b, n).
     """
@@ -48,6 +49,34 @@ class Batch:
     def ways(self) -> int:
         """Classes of a task."""
         return self.classes.shape[1]
+
+    def centred(self) -> Batch:
+        """With every image in the middle; see `metanas.networks.centring`."""
+        return replace(self, support=_centred(self.support), query=_centred(self.query))
+
+    def apart(self, ways: int) -> Batch:
+        """Tasks of so many ways, each of some of the classes of one here.
+
+        Classes that are left over are dropped; tasks of no more ways stay whole.
+        """
+        parts = self.ways // ways
+        if parts < 2:
+            return self
+
+        def of(images: Tensor) -> Tensor:
+            each = images.shape[1] // self.ways
+            kept = images[:, : parts * ways * each]
+            return kept.reshape(-1, ways * each, *images.shape[2:])
+
+        support, query = of(self.support), of(self.query)
+        labels = torch.arange(ways, device=support.device)
+        return Batch(
+            support,
+            labels.repeat_interleave(support.shape[1] // ways).expand(len(support), -1),
+            query,
+            labels.repeat_interleave(query.shape[1] // ways).expand(len(query), -1),
+            self.classes[:, : parts * ways].reshape(-1, ways),
+        )
 
 
 def batch_of(episodes: Episodes) -> Batch:
@@ -97,6 +126,13 @@ def views(support: Tensor) -> Tensor:
         warped = functional.grid_sample(flat, grid, padding_mode="border", align_corners=False)
         seen.append(warped.view_as(support))
     return torch.stack(seen)
+
+
+def _centred(images: Tensor) -> Tensor:
+    if not images.numel():
+        return images
+    centred: Tensor = Centring()(images.flatten(0, 1))
+    return centred.view_as(images)
 
 
 def _scaled(images: Tensor, shift: Tensor, factor: Tensor) -> Tensor:

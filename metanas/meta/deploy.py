@@ -9,10 +9,11 @@ from metanas.meta.batch import contrast, views
 from metanas.meta.meta_architecture import MetaArchitecture
 from metanas.meta.prototypes import prototypes
 from metanas.meta.recipe import ARCHITECTURE, SCALE, WEIGHTS, Parameters
-from metanas.meta.relaxation import Cell, growth
+from metanas.meta.relaxation import Cell, growth, places
 from metanas.meta.task_network import with_views
+from metanas.networks.centring import Centring
 from metanas.networks.darts_ops import Norm
-from metanas.networks.mixed import CellNetwork, cell_edges, gates_name
+from metanas.networks.mixed import CellNetwork, gates_name
 from metanas.spaces.darts import kept
 
 
@@ -64,8 +65,10 @@ def deploy(
     _carry_over(network, adapted)
     _weigh(network, meta, adapted, cells)
     shift, factor = contrast(support[None])
-    scaled = Contrast(shift[0], factor[0])
-    whole = nn.Sequential(scaled, network)
+    scaled = nn.Sequential(
+        Contrast(shift[0], factor[0]), Centring() if made.centred else nn.Identity()
+    )
+    whole = nn.Sequential(*scaled, network)
     with torch.no_grad():
         images = scaled(support.float() / 255)
         head = network.head
@@ -93,15 +96,11 @@ def _weigh(
     """Each operation by how much its gate has grown."""
     relaxed = meta.relaxed
     temperature = meta.learner.temperature(1.0)
-    places = {edge: row for row, edge in enumerate(cell_edges(relaxed.nodes))}
     for kind in relaxed.kinds:
         name = f"{ARCHITECTURE}{kind}"
         grown = growth(adapted[name], meta.parameters[name], temperature)
-        rows = [
-            grown[places[edge], relaxed.operations.index(operation)]
-            for edge, (operation,) in kept(cells)[kind].items()
-        ]
-        network.get_buffer(gates_name(kind)).copy_(torch.stack(rows)[:, None])
+        weights = grown[places(cells[kind], relaxed.operations)]
+        network.get_buffer(gates_name(kind)).copy_(weights[:, None])
 
 
 def _calibrate(network: nn.Module, images: Tensor) -> None:

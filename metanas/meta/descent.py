@@ -13,6 +13,7 @@ prototypes of the support.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -103,12 +104,13 @@ class Descent:
         return trail
 
     def _rate(self, parameters: Parameters, name: str, step: int) -> Tensor | float:
+        given = self._given_rate(name)
         learned = parameters.get(f"{RATES}{name}")
         if learned is None:
-            return self._given_rate(name)
+            return given
         if name.startswith(ARCHITECTURE) and self._inner.own_rates:
-            return self._given_rate(name) * learned
-        return learned[min(step, len(learned) - 1)]
+            return given * learned
+        return learned[min(step, len(learned) - 1)] if self._inner.learned_rates else given
 
     def _given_rate(self, name: str) -> float:
         return self._inner.architecture_lr if name.startswith(ARCHITECTURE) else self._inner.lr
@@ -116,7 +118,7 @@ class Descent:
     def _adapts(self, name: str) -> bool:
         if name.startswith(ARCHITECTURE):
             return self._inner.architecture_lr > 0
-        return name.startswith((WEIGHTS, HEAD)) and name != SCALE
+        return self._inner.lr > 0 and name.startswith((WEIGHTS, HEAD)) and name != SCALE
 
     def _gradients(
         self,
@@ -140,7 +142,8 @@ class Descent:
             support: Tensor,
         ) -> Tensor:
             both = {**slow, **fast}
-            logits = self._network.logits(both, x, support, batch.ways, temperature, masks)
+            own = kept and replace(kept, masks=masks)
+            logits = self._network.logits(both, x, support, batch.ways, temperature, own)
             return functional.cross_entropy(logits, labels)
 
         def gradient(*given: Any) -> Parameters:
@@ -151,13 +154,13 @@ class Descent:
         with torch.set_grad_enabled(second_order and torch.is_grad_enabled()):
             given = fast if second_order else {n: v.detach() for n, v in fast.items()}
             still = slow if second_order else {n: v.detach() for n, v in slow.items()}
-            masks, masked = self._network.masks({**still, **given}) if hard else ({}, None)
+            kept = self._network.discrete({**still, **given}) if hard else None
             result: Parameters = over_tasks(
                 gradient,
-                (None if first else 0, None, masked),
+                (None if first else 0, None, None if kept is None else kept.tasks),
                 given,
                 still,
-                masks,
+                kept.masks if kept else {},
                 *self._lesson(batch),
                 vectorised=self._vectorised,
             )

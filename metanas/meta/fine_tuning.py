@@ -26,6 +26,7 @@ class FineTuning:
         lr: of each.
         prototypical: whether a task's head is made of prototypes; a linear layer that
             starts at nothing else.
+        centred: whether images are; see `metanas.networks.centring`.
     """
 
     def __init__(
@@ -37,11 +38,13 @@ class FineTuning:
         steps: int,
         lr: float,
         prototypical: bool = False,
+        centred: bool = False,
     ) -> None:
         self._make = partial(FourConv, input_shape, width=width)
         self._inner = Inner(steps=steps, lr=lr)
         self._classifier = GradientLearner(self._make, inner=Inner(steps=0), ways=n_classes)
         self._prototypical = prototypical
+        self._centred = centred
         self.turns = self._classifier.turns
 
     def initial(self, seed: int) -> Parameters:
@@ -49,6 +52,8 @@ class FineTuning:
 
     def loss(self, parameters: Parameters, batch: Batch, *, progress: float) -> Loss:
         """Cross-entropy of all images among all classes."""
+        if self._centred:
+            batch = batch.centred()
         images = torch.cat([batch.support, batch.query], dim=1).flatten(0, 1)
         labels = torch.cat([batch.support_labels, batch.query_labels], dim=1)
         among_all = batch.classes.gather(1, labels).flatten()
@@ -70,7 +75,7 @@ class FineTuning:
                 f"{HEAD}bias": torch.zeros(batch.ways, device=device),
             }
         ways = None if self._prototypical else batch.ways
-        tuner = GradientLearner(self._make, inner=self._inner, ways=ways)
+        tuner = GradientLearner(self._make, inner=self._inner, ways=ways, centred=self._centred)
         return tuner.logits({**body, **fresh}, batch)
 
 
@@ -83,6 +88,7 @@ def fine_tuning(
     steps: int = 10,
     lr: float = 0.1,
     prototypical: bool = False,
+    centred: bool = False,
 ) -> FineTuning:
     """On the four-conv network, for any number of ways."""
     return FineTuning(
@@ -92,4 +98,5 @@ def fine_tuning(
         steps=steps,
         lr=lr,
         prototypical=prototypical,
+        centred=centred,
     )

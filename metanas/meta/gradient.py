@@ -14,14 +14,17 @@ the tasks of a batch by `torch.func.vmap`, or in a loop. The inner loop is
 
 Differs from the papers: a head of prototypes is computed anew from the adapted network, so
 that any number of classes can be told apart, and once meta-trained from views of the support
-besides. In the second part of meta-training only the strongest operations are met, with
-straight-through gradients of all gates, so that what is derived keeps its weights. Batches
-are always normalised by themselves, as is usual: queries are judged together.
+besides. In the second part of meta-training only the strongest operations are met, and the
+logits that tasks start from rest, so that what is derived keeps its weights, and is all that
+is computed: several times as fast. An operation left out comes back for a task where the kept
+one of its edge falls behind it. Batches are always normalised by themselves, as is usual:
+queries are judged together.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -43,7 +46,7 @@ from metanas.meta.recipe import (
     Relaxed,
 )
 from metanas.meta.relaxation import gates, sharpening
-from metanas.meta.task_network import TaskNetwork, with_views
+from metanas.meta.task_network import Derive, TaskNetwork, with_views
 from metanas.networks.darts_ops import share_of_parameter_free
 
 
@@ -54,6 +57,8 @@ class GradientLearner:
         make: a fresh network from images to features.
         ways: classes of a learned head; None for a head of prototypes.
         relaxed: where the network is a supernet.
+        derive: of a supernet, see `metanas.meta.task_network.Derive`.
+        centred: whether images are, before all else; see `metanas.networks.centring`.
         vectorised: whether tasks are mapped at once; a loop over them else.
         turns: beginnings of names; with several, each outer step learns those of one, in
             turn, from classes of its own.
@@ -66,19 +71,24 @@ class GradientLearner:
         inner: Inner,
         ways: int | None = None,
         relaxed: Relaxed | None = None,
+        derive: Derive | None = None,
+        centred: bool = False,
         vectorised: bool = True,
         turns: tuple[tuple[str, ...], ...] = EVERYTHING,
     ) -> None:
         if ways is not None and inner.warm_up > 0:
             raise ValueError("a learned head needs adaptation from the start, got a warm-up")
+        if ways is not None and inner.ways is not None:
+            raise ValueError(f"a learned head takes tasks whole, got {inner.ways} ways of them")
         self.make = make
         self.inner = inner
         self.ways = ways
         self.relaxed = relaxed
+        self.centred = centred
         self.vectorised = vectorised
         self.turns = turns
         with torch.random.fork_rng(devices=[]):
-            self.network = TaskNetwork(make(), ways=ways, relaxed=relaxed)
+            self.network = TaskNetwork(make(), ways=ways, relaxed=relaxed, derive=derive)
         self._descent = Descent(self.network, inner, vectorised=vectorised)
 
     def initial(self, seed: int) -> Parameters:
@@ -107,10 +117,18 @@ class GradientLearner:
         """
         temperature = self.temperature(progress)
         hard = self.relaxed is not None and progress >= self.relaxed.hard_from
+        if hard:
+            parameters = {
+                n: p.detach() if n.startswith(ARCHITECTURE) else p for n, p in parameters.items()
+            }
+        adapts = progress >= self.inner.warm_up
+        batch = self._seen(batch)
+        if adapts and self.inner.ways is not None:
+            batch = batch.apart(self.inner.ways)
         trail = self._descent.trail(
             parameters,
             batch,
-            steps=self.inner.steps if progress >= self.inner.warm_up else 0,
+            steps=self.inner.steps if adapts else 0,
             temperature=temperature,
             second_order=self.inner.second_order,
             hard=hard,
@@ -147,7 +165,8 @@ class GradientLearner:
             discrete: whether a supernet keeps only its strongest operations.
             adapt_architecture: whether its logits follow their gradients.
         """
-        adapted = self.adapt(
+        batch = self._seen(batch)
+        adapted = self._adapted(
             parameters,
             batch,
             steps=steps,
@@ -177,6 +196,26 @@ class GradientLearner:
 
         With no step at all it is as it was, without that dimension.
         """
+        return self._adapted(
+            parameters,
+            self._seen(batch),
+            steps=steps,
+            discrete=discrete,
+            adapt_architecture=adapt_architecture,
+        )
+
+    def _seen(self, batch: Batch) -> Batch:
+        return batch.centred() if self.centred else batch
+
+    def _adapted(
+        self,
+        parameters: Parameters,
+        batch: Batch,
+        *,
+        steps: int | None,
+        discrete: bool,
+        adapt_architecture: bool,
+    ) -> Parameters:
         plain = {name: value.detach() for name, value in parameters.items()}
         return self._descent.trail(
             plain,
@@ -221,20 +260,21 @@ class GradientLearner:
         slow = {name: value for name, value in parameters.items() if name not in fast}
         slow |= self.network.origin(parameters)
         mapped = 0 if any(p.ndim != parameters[name].ndim for name, p in fast.items()) else None
-        masks, masked = self.network.masks({**slow, **fast}) if hard else ({}, None)
+        kept = self.network.discrete({**slow, **fast}) if hard else None
 
         def judge(
             fast: Parameters, slow: Parameters, masks: Parameters, query: Tensor, reference: Tensor
         ) -> Tensor:
             both = {**slow, **fast}
-            return self.network.logits(both, query, reference, batch.ways, temperature, masks)
+            own = kept and replace(kept, masks=masks)
+            return self.network.logits(both, query, reference, batch.ways, temperature, own)
 
         found: Tensor = over_tasks(
             judge,
-            (mapped, None, masked),
+            (mapped, None, None if kept is None else kept.tasks),
             fast,
             slow,
-            masks,
+            kept.masks if kept else {},
             batch.query,
             reference,
             vectorised=self.vectorised,

@@ -24,6 +24,7 @@ def maml(
     second_order: bool = True,
     vectorised: bool = True,
     prototypical: bool = False,
+    centred: bool = False,
 ) -> GradientLearner:
     """On the four-conv network.
 
@@ -33,10 +34,12 @@ def maml(
             over them, and on a GPU much.
         prototypical: whether the head is made of prototypes, for any number of ways
             (Proto-MAML).
+        centred: whether images are; see `metanas.networks.centring`.
     """
     return GradientLearner(
         partial(FourConv, input_shape, width=width),
         inner=Inner(steps=steps, lr=lr, second_order=second_order),
         ways=None if prototypical else ways,
         vectorised=vectorised,
+        centred=centred,
     )

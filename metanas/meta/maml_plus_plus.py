@@ -25,6 +25,7 @@ def maml_plus_plus(
     second_order: bool = True,
     vectorised: bool = True,
     prototypical: bool = False,
+    centred: bool = False,
 ) -> GradientLearner:
     """On the four-conv network; see `metanas.meta.maml.maml`."""
     return GradientLearner(
@@ -34,4 +35,5 @@ def maml_plus_plus(
         ),
         ways=None if prototypical else ways,
         vectorised=vectorised,
+        centred=centred,
     )

@@ -18,7 +18,7 @@ from metanas.meta.tnas import tnas
 from metanas.meta.tnas_plus_plus import tnas_plus_plus
 from metanas.spaces.darts import Darts
 
-FORMAT = 2
+FORMAT = 3
 """Raised whenever the state's layout changes."""
 
 SEARCHING = {"tnas": tnas, "tnas_plus_plus": tnas_plus_plus, "auto_maml": auto_maml}
@@ -97,7 +97,7 @@ class MetaArchitecture:
     def space(self) -> Darts:
         """The space of the architectures that are derived."""
         made = self.frame
-        return Darts(made.width, made.nodes, made.layout, made.stem, made.grid)
+        return made.space
 
     @property
     def size(self) -> int:

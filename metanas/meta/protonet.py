@@ -14,7 +14,14 @@ from metanas.networks.four_conv import FourConv
 
 
 def protonet(
-    input_shape: tuple[int, ...], ways: int, n_classes: int, *, width: int = 32
+    input_shape: tuple[int, ...],
+    ways: int,
+    n_classes: int,
+    *,
+    width: int = 32,
+    centred: bool = False,
 ) -> GradientLearner:
-    """On the four-conv network, for any number of ways."""
-    return GradientLearner(partial(FourConv, input_shape, width=width), inner=Inner(steps=0))
+    """On the four-conv network, for any number of ways; see `metanas.meta.maml.maml`."""
+    return GradientLearner(
+        partial(FourConv, input_shape, width=width), inner=Inner(steps=0), centred=centred
+    )

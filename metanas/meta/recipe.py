@@ -30,7 +30,7 @@ class Inner:
 
     Attributes:
         steps: of gradient descent.
-        lr: of weights and head.
+        lr: of weights and head; 0 leaves them as they are.
         architecture_lr: of the architecture's logits, whose gradients have length 1;
             0 leaves the architecture as it is.
         second_order: whether the outer gradient goes through the inner ones.
@@ -42,6 +42,10 @@ class Inner:
             meta-training goes on.
         warm_up: share of meta-training during which nothing adapts: features first, which
             takes a third of the time. Only with a head of prototypes.
+        ways: once tasks adapt, those of more ways are taken apart into tasks of so many;
+            None leaves them whole. Features are learned best from many classes at once,
+            but a task of sixty has little of its own that one could adapt to. Only with
+            a head of prototypes.
     """
 
     steps: int = 1
@@ -52,6 +56,7 @@ class Inner:
     own_rates: bool = False
     every_step: bool = False
     warm_up: float = 0.0
+    ways: int | None = None
 
     def __post_init__(self) -> None:
         if self.steps < 0 or self.lr < 0 or self.architecture_lr < 0:
@@ -59,6 +64,8 @@ class Inner:
                 "steps and rates must not be negative, "
                 f"got {self.steps}, {self.lr} and {self.architecture_lr}"
             )
+        if self.ways is not None and self.ways < 2:
+            raise ValueError(f"tasks are of two ways at least, got {self.ways}")
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,8 @@ class Relaxed:
         nodes: inner nodes of a cell.
         last_temperature: of the gates once they are hard.
         hard_from: share of meta-training from which on a batch meets only the strongest
-            operations, so that the weights learn to do without the others.
+            operations, so that the weights learn to do without the others; the logits
+            tasks start from rest from then on.
         against_free: weight in the outer loss of the share of operations without
             parameters: left alone, searches collapse to skip connections.
     """

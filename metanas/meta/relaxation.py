@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from metanas.networks.darts_ops import NONE
-from metanas.networks.mixed import cell_edges
+from metanas.networks.mixed import INPUTS, cell_edges
 
 KEPT = 2
 """Edges kept into each inner node."""
@@ -71,6 +71,16 @@ def cell_of(kept: Tensor, operations: Sequence[str], nodes: int) -> Cell:
         ]
         cell.append((terms[0], terms[1]))
     return tuple(cell)
+
+
+def places(cell: Cell, operations: Sequence[str]) -> tuple[list[int], list[int]]:
+    """Where the gates of a cell's operations stand: edges and operations, in a network's order."""
+    row = {edge: i for i, edge in enumerate(cell_edges(len(cell)))}
+    terms = [(tail, head, name) for head, node in enumerate(cell, INPUTS) for tail, name in node]
+    return (
+        [row[tail, head] for tail, head, _ in terms],
+        [operations.index(name) for _, _, name in terms],
+    )
 
 
 def sharpening(progress: float, *, last: float, until: float) -> float:

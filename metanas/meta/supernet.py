@@ -17,6 +17,7 @@ from metanas.networks.mixed import (
     cell_edges,
     supernet,
 )
+from metanas.spaces.darts import Darts, kept
 
 PURE = Norm(affine=False, running=False)
 """Of networks whose weights come as arguments: every batch by itself."""
@@ -32,9 +33,12 @@ class Super:
     Attributes:
         width, nodes, layout, grid: see `metanas.networks.mixed.Frame`.
         stem: channels of each of the stem's convolutions.
+        stem_depth: how many those are.
         operations: separated by commas, or ``all``.
+        centred: whether images are; see `metanas.networks.centring`.
         steps, lr, architecture_lr, own_rates, second_order, warm_up: see
             `metanas.meta.recipe.Inner`.
+        adapt_ways: its `ways`.
         hard_from, against_free: see `metanas.meta.recipe.Relaxed`.
     """
 
@@ -42,15 +46,18 @@ class Super:
     nodes: int = 2
     layout: str = "nr"
     stem: int = 24
+    stem_depth: int = 3
     grid: int = 2
     operations: str = FAST
+    centred: bool = True
     steps: int = 1
     lr: float = 0.05
     architecture_lr: float = 0.03
     own_rates: bool = True
     second_order: bool = False
-    warm_up: float = 0.7
-    hard_from: float = 0.5
+    warm_up: float = 0.6
+    adapt_ways: int = 10
+    hard_from: float = 0.2
     against_free: float = 0.05
 
     @classmethod
@@ -69,7 +76,14 @@ class Super:
     @property
     def frame(self) -> Frame:
         """What stands around the operations."""
-        return Frame(self.width, self.nodes, self.layout, (self.stem, self.stem), self.grid)
+        return self.space.frame
+
+    @property
+    def space(self) -> Darts:
+        """That of what is derived."""
+        return Darts(
+            self.width, self.nodes, self.layout, self.stem, self.grid, stem_depth=self.stem_depth
+        )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -86,6 +100,7 @@ class Super:
             second_order=self.second_order,
             own_rates=self.own_rates,
             warm_up=self.warm_up,
+            ways=self.adapt_ways,
         )
 
     @property
@@ -111,8 +126,6 @@ class Super:
         self, cells: dict[str, Cell], input_shape: tuple[int, ...]
     ) -> Callable[[], CellNetwork]:
         """Makes fresh networks of these cells without a head."""
-        from metanas.spaces.darts import kept
-
         return lambda: CellNetwork(self.frame, kept(cells), input_shape=input_shape, norm=PURE)
 
     def learner(
@@ -127,5 +140,7 @@ class Super:
             self.maker(input_shape),
             inner=self.inner if inner is None else inner,
             relaxed=self.relaxed,
+            derive=lambda cells: self.discrete_maker(cells, input_shape)(),
+            centred=self.centred,
             turns=turns,
         )

@@ -10,6 +10,9 @@ Omniglot with five ways and one shot that is worth two points.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -17,8 +20,32 @@ from torch.nn import functional
 
 from metanas.meta.prototypes import prototypes
 from metanas.meta.recipe import ARCHITECTURE, HEAD, ORIGIN, SCALE, WEIGHTS, Parameters, Relaxed
-from metanas.meta.relaxation import gates, growth, strongest
+from metanas.meta.relaxation import Cell, cell_of, gates, growth, places, strongest
 from metanas.networks.mixed import gates_name
+
+Derive = Callable[[dict[str, Cell]], nn.Module]
+"""Makes the network of these cells alone, its weights named as the supernet's."""
+
+
+@dataclass(frozen=True)
+class Discrete:
+    """What a supernet keeps for the tasks of a batch.
+
+    Attributes:
+        masks: by kind of cell, as `strongest` gives them; with a dimension of tasks where
+            they differ. Empty where there is a network.
+        network: of what is kept alone, where that is the same for all tasks.
+        places: by kind of cell, the gates of that network's operations.
+    """
+
+    masks: Parameters
+    network: nn.Module | None
+    places: Mapping[str, tuple[list[int], list[int]]]
+
+    @property
+    def tasks(self) -> int | None:
+        """The masks' dimension of tasks."""
+        return 0 if any(mask.ndim > 2 for mask in self.masks.values()) else None
 
 
 class TaskNetwork:
@@ -28,36 +55,39 @@ class TaskNetwork:
         body: from images to features; its own weights play no part.
         ways: classes of a learned head; None for a head of prototypes.
         relaxed: where the network is a supernet.
+        derive: of a supernet; without it what is left out is computed as well.
     """
 
-    def __init__(self, body: nn.Module, *, ways: int | None, relaxed: Relaxed | None) -> None:
+    def __init__(
+        self,
+        body: nn.Module,
+        *,
+        ways: int | None,
+        relaxed: Relaxed | None,
+        derive: Derive | None = None,
+    ) -> None:
         self._body = body
         self.ways = ways
         self._relaxed = relaxed
+        self._derive = derive
+        self._last: tuple[dict[str, Cell], nn.Module] | None = None
 
     def features(
-        self, both: Parameters, x: Tensor, temperature: float, masks: Parameters | None = None
+        self, both: Parameters, x: Tensor, temperature: float, discrete: Discrete | None = None
     ) -> Tensor:
         """Of images (n, c, h, w), normalised together; shape (n, features).
 
         Args:
             both: all parameters, those that adapt and those that do not.
-            masks: as `masks` gives them, for a discrete network.
+            discrete: as `discrete` gives it, its masks those of this task.
         """
-        given = {
-            name.removeprefix(WEIGHTS): p for name, p in both.items() if name.startswith(WEIGHTS)
-        }
+        alone = None if discrete is None else discrete.network
+        body = self._body if alone is None else alone
+        given = {name: both[f"{WEIGHTS}{name}"] for name, _ in body.named_parameters()}
         if self._relaxed is not None:
             for kind in self._relaxed.kinds:
-                logits = both[f"{ARCHITECTURE}{kind}"]
-                gate = gates(logits, temperature)
-                if masks:
-                    mask = masks[kind]
-                    grown = growth(logits, both[f"{ORIGIN}{kind}"], temperature)
-                    # Straight through: what is left out has no value, but a derivative.
-                    gate = mask * grown + (1 - mask) * (gate - gate.detach())
-                given[gates_name(kind)] = gate
-        found: Tensor = functional_call(self._body, given, (x,))
+                given[gates_name(kind)] = self._gates(kind, both, temperature, discrete)
+        found: Tensor = functional_call(body, given, (x,))
         return found
 
     def logits(
@@ -67,7 +97,7 @@ class TaskNetwork:
         reference: Tensor,
         ways: int,
         temperature: float,
-        masks: Parameters | None = None,
+        discrete: Discrete | None = None,
     ) -> Tensor:
         """Of images (n, c, h, w); shape (n, ways).
 
@@ -75,27 +105,41 @@ class TaskNetwork:
             reference: images that prototypes are made of, class by class; plays no part
                 for a learned head.
         """
-        features = self.features(both, x, temperature, masks)
+        features = self.features(both, x, temperature, discrete)
         if self.ways is None:
-            known = self.features(both, reference, temperature, masks)
+            known = self.features(both, reference, temperature, discrete)
             weight, bias = prototypes(known, ways, both[SCALE])
         else:
             weight, bias = both[f"{HEAD}weight"], both[f"{HEAD}bias"]
         return functional.linear(features, weight, bias)
 
-    def masks(self, both: Parameters) -> tuple[Parameters, int | None]:
-        """What a discrete network keeps, by kind of cell, and their dimension of tasks."""
-        if self._relaxed is None:
-            return {}, None
+    def discrete(self, both: Parameters) -> Discrete | None:
+        """What is kept; None where there is no architecture.
+
+        Args:
+            both: all parameters, logits perhaps with a leading dimension of tasks.
+        """
+        relaxed = self._relaxed
+        if relaxed is None:
+            return None
         masks = {
             kind: strongest(
                 both[f"{ARCHITECTURE}{kind}"].detach().softmax(-1),
-                self._relaxed.operations,
-                self._relaxed.nodes,
+                relaxed.operations,
+                relaxed.nodes,
             )
-            for kind in self._relaxed.kinds
+            for kind in relaxed.kinds
         }
-        return masks, 0 if next(iter(masks.values())).ndim > 2 else None
+        first = {kind: mask.reshape(-1, *mask.shape[-2:])[0] for kind, mask in masks.items()}
+        if self._derive is None or any((mask != first[kind]).any() for kind, mask in masks.items()):
+            return Discrete(masks, None, {})
+        cells = {
+            kind: cell_of(mask, relaxed.operations, relaxed.nodes) for kind, mask in first.items()
+        }
+        if self._last is None or self._last[0] != cells:
+            self._last = cells, self._derive(cells)
+        found = {kind: places(cell, relaxed.operations) for kind, cell in cells.items()}
+        return Discrete({}, self._last[1].to(next(iter(first.values())).device), found)
 
     def origin(self, parameters: Parameters) -> Parameters:
         """The architecture's logits before adaptation, as parameters of their own."""
@@ -105,6 +149,18 @@ class TaskNetwork:
             f"{ORIGIN}{kind}": parameters[f"{ARCHITECTURE}{kind}"].detach()
             for kind in self._relaxed.kinds
         }
+
+    def _gates(
+        self, kind: str, both: Parameters, temperature: float, discrete: Discrete | None
+    ) -> Tensor:
+        logits = both[f"{ARCHITECTURE}{kind}"]
+        if discrete is None:
+            return gates(logits, temperature)
+        grown = growth(logits, both[f"{ORIGIN}{kind}"], temperature)
+        if discrete.network is not None:
+            rows, columns = discrete.places[kind]
+            return grown[rows, columns][:, None]
+        return discrete.masks[kind] * grown
 
 
 def with_views(support: Tensor, views: Tensor) -> Tensor:

@@ -13,6 +13,10 @@ during meta-training; see `metanas.meta.relaxation` and `metanas.meta.gradient`.
 kept weighs by how much its gate has grown in adapting, and each logit's rate has a learned
 factor, as weights have in Meta-SGD: one rate for all logits moved nothing where it was
 small, and where it was large it put untrained operations in the place of trained ones.
+
+What it is worth: tasks of a few drawings tell little about operations. On alphabets that
+were never seen, adapting the architecture changes accuracy by less than 0.2 points, to
+the worse if anything; `adapt_architecture=False` leaves it alone.
 """
 
 from __future__ import annotations

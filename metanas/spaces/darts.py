@@ -41,8 +41,9 @@ class Darts:
         width: channels in a cell.
         nodes: inner nodes of a cell.
         layout: a letter a cell, n for normal, r for reduction.
-        stem: channels of each of the two convolutions before the cells.
+        stem: channels of each of the convolutions before the cells.
         grid: the last features are pooled to grid x grid places.
+        stem_depth: how many convolutions stand before the cells.
     """
 
     width: int = 16
@@ -50,12 +51,13 @@ class Darts:
     layout: str = "nr"
     stem: int = 24
     grid: int = 1
+    stem_depth: int = 2
 
     def __post_init__(self) -> None:
-        if min(self.width, self.nodes, self.stem, self.grid) < 1:
+        if min(self.width, self.nodes, self.stem, self.grid, self.stem_depth) < 1:
             raise ValueError(
-                "width, nodes, stem and grid must be at least 1, "
-                f"got {self.width}, {self.nodes}, {self.stem} and {self.grid}"
+                "width, nodes, stem, grid and stem_depth must be at least 1, "
+                f"got {self.width}, {self.nodes}, {self.stem}, {self.grid} and {self.stem_depth}"
             )
         if not self.layout or set(self.layout) - set("nr"):
             raise ValueError(
@@ -256,7 +258,8 @@ class Darts:
         """What stands around the operations."""
         from metanas.networks.mixed import Frame
 
-        return Frame(self.width, self.nodes, self.layout, (self.stem, self.stem), self.grid)
+        stem = (self.stem,) * self.stem_depth
+        return Frame(self.width, self.nodes, self.layout, stem, self.grid)
 
     def _network(
         self, cells: Mapping[str, Cell], input_shape: tuple[int, ...], n_classes: int

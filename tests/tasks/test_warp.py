@@ -20,6 +20,11 @@ def test_a_class_is_changed_as_a_whole() -> None:
     assert between > 0.5 * inside
 
 
+def test_a_class_is_bent() -> None:
+    ends = warped(bars(), 0.8, np.random.default_rng(5)).float()
+    assert not torch.allclose(ends.mean(0).mean(0), ends.mean(0).mean(0).flip(-2), atol=5)
+
+
 def test_the_stronger_the_more() -> None:
     changed = [
         (warped(bars(), strength, np.random.default_rng(0)).float() - bars()).abs().mean()

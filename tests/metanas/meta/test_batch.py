@@ -44,6 +44,23 @@ def test_images_of_one_shade_stay_finite() -> None:
     assert batch.support.isfinite().all()
 
 
+def test_a_task_of_many_ways_comes_apart_into_tasks_of_few() -> None:
+    whole = batch_of(draw(drawn_classes(8, 6), range(2), ways=7, shots=2, queries=3, seed=0))
+    parts = whole.apart(3)
+    assert (len(parts), parts.ways) == (4, 3)
+    assert parts.support_labels.tolist() == [[0, 0, 1, 1, 2, 2]] * 4
+    assert parts.query_labels.tolist() == [[0] * 3 + [1] * 3 + [2] * 3] * 4
+    assert torch.equal(parts.support[1], whole.support[0, 6:12])
+    assert torch.equal(parts.query[2], whole.query[1, :9])
+    assert torch.equal(parts.classes[3], whole.classes[1, 3:6])
+
+
+def test_a_task_of_few_ways_stays_whole() -> None:
+    whole = batch_of(episodes())
+    assert whole.apart(2) is whole
+    assert whole.apart(5) is whole
+
+
 def test_views_are_each_image_warped_a_little_in_the_same_way() -> None:
     support = torch.zeros(2, 3, 1, 28, 28)
     support[..., 8:20, 8:20] = 1.0

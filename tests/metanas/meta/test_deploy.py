@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import pytest
 import torch
 from torch.nn import functional
 
@@ -17,14 +18,16 @@ META = MetaArchitecture.fresh(
 EPISODES = draw(drawn_classes(6, 6), [0], ways=3, shots=4, queries=2, seed=0)
 
 
-def test_the_network_judges_its_support_as_the_discrete_supernet_does() -> None:
+@pytest.mark.parametrize("centred", [True, False])
+def test_the_network_judges_its_support_as_the_discrete_supernet_does(centred: bool) -> None:
+    meta = replace(META, options={**META.options, "centred": centred})
     support = EPISODES.support[0]
-    network = deploy(META, META.parameters, META.cells(META.parameters), support, 3)
+    network = deploy(meta, META.parameters, META.cells(META.parameters), support, 3)
     batch = batch_of(EPISODES)
     judged = type(batch)(
         batch.support, batch.support_labels, batch.support, batch.support_labels, batch.classes
     )
-    expected = META.learner.logits(META.parameters, judged, steps=0)[0]
+    expected = meta.learner.logits(META.parameters, judged, steps=0)[0]
     found = network(support.float() / 255)
     # Statistics of a batch are of unbiased variance once they are kept.
     torch.testing.assert_close(

@@ -51,7 +51,7 @@ def test_its_size_counts_weights_only() -> None:
         ("maml", {}, "need a method with an architecture, .* got 'maml'"),
         ("tnas", {"depth": 3}, "no option 'depth'; there are width"),
         ("tnas", {"operations": "conv"}, "got 'conv'"),
-        ("tnas", {"width": 0}, "width=0"),
+        ("tnas", {"width": 0}, "at least 1, got 0"),
     ],
 )
 def test_unknown_methods_and_options_are_told(

@@ -93,7 +93,9 @@ def test_the_best_parameters_are_those_of_the_most_accurate_point() -> None:
 
 
 def test_architecture_and_weights_learn_in_turn_where_a_method_says_so() -> None:
-    learner = auto_maml(SHAPE, 3, 12, width=3, stem=3, operations="none,skip_connect,sep_conv_3x3")
+    learner = auto_maml(
+        SHAPE, 3, 12, width=3, stem=3, operations="none,skip_connect,sep_conv_3x3", hard_from=0.9
+    )
     plan = replace(PLAN, iterations=2, every=1)
     training = MetaTraining(learner, TRAIN, OTHER, plan)
     stages = [learner.initial(0)]

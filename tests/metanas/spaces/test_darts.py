@@ -109,7 +109,7 @@ def test_other_operations_are_another_form() -> None:
 
 @pytest.mark.parametrize("layout", ["nr", "nrn", "r"])
 def test_costs_are_those_of_the_networks_built(layout: str) -> None:
-    space = Darts(width=3, nodes=3, stem=5, layout=layout)
+    space = Darts(width=3, nodes=3, stem=5, layout=layout, stem_depth=len(layout))
     architectures = [any_of(space, seed) for seed in range(4)]
     costs = space.costs(architectures, TASK)
     # Cells of a kind that is not in the layout are not built, and cost nothing.
@@ -126,7 +126,9 @@ def test_its_graph_leads_from_the_input_to_the_last_cells_output() -> None:
     assert all(edge.tail < edge.head for edge in edges)
 
 
-@pytest.mark.parametrize("option", [{"width": 0}, {"nodes": 0}, {"stem": 0}, {"grid": 0}])
+@pytest.mark.parametrize(
+    "option", [{"width": 0}, {"nodes": 0}, {"stem": 0}, {"grid": 0}, {"stem_depth": 0}]
+)
 def test_numbers_are_at_least_one(option: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="at least 1"):
         Darts(**option)  # type: ignore[arg-type]
