@@ -21,6 +21,9 @@ Floats = NDArray[np.float64]
 MOST_POSITIONS = 60
 """A grid is not finer than this: neighbouring points of a long curve say the same."""
 
+FEWEST_REPEATS = 5
+"""Of runs, before these tell anything of chance."""
+
 OUTCOMES = ("final", "score")
 """What is predicted of a run: its last value, or its best (`Trial.score`)."""
 
@@ -122,20 +125,23 @@ class CurveTable:
     final: Floats
 
 
-def run_noise(tables: Sequence[CurveTable]) -> float:
-    """By how much runs of one architecture differ, on the bent scale; 0 where none is repeated.
+def run_noise(final: Floats, group: NDArray[np.int64]) -> float:
+    """By how much runs that differ only in their seed differ in what they come to.
+
+    Args:
+        final: of whole runs, (n,).
+        group: equal for runs of one architecture, task and length, (n,).
 
     Returns:
-        The standard deviation of a run's outcome, pooled over architectures and tasks.
+        The standard deviation of a run, pooled over groups; 0 where fewer than
+        `FEWEST_REPEATS` runs are repetitions.
     """
-    squares, degrees = 0.0, 0
-    for table in tables:
-        _, which, counts = np.unique(table.codes, axis=0, return_inverse=True, return_counts=True)
-        which = which.ravel()
-        mean = np.bincount(which, table.final) / counts
-        squares += float(((table.final - mean[which]) ** 2).sum())
-        degrees += int((counts - 1).sum())
-    return float(np.sqrt(squares / degrees)) if degrees else 0.0
+    _, which, counts = np.unique(group, return_inverse=True, return_counts=True)
+    repeats = int((counts - 1).sum())
+    if repeats < FEWEST_REPEATS:
+        return 0.0
+    mean = np.bincount(which, final) / counts
+    return float(np.sqrt(((final - mean[which]) ** 2).sum() / repeats))
 
 
 def outcome_curves(curves: Floats, outcome: str) -> Floats:

@@ -40,7 +40,7 @@ from metadata_store.batch import Trials
 from metadata_store.records import Task, Trial, TrialState
 from metanas.protocols import SearchSpace
 from metanas.rankers.boosted import MOST_PARTS, Boosted
-from metanas.rankers.curve_table import OUTCOMES, Floats, run_noise
+from metanas.rankers.curve_table import OUTCOMES, Floats
 from metanas.rankers.ensemble import Ensemble, Member
 from metanas.rankers.live import InformedSearch, LiveSearch
 from metanas.rankers.lone import LoneSearch
@@ -67,6 +67,9 @@ WORTH = 0.1
 ALIKE = 2.0
 """Runs that end this near, in deviations by chance, are as good as each other: of dozens of
 runs the best is mostly the luckiest, by about as much."""
+
+BOLDEST = 0.5
+"""A threshold is not chosen above it."""
 
 TEMPERATURES = np.exp(np.linspace(-1.0, 1.6, 27))
 
@@ -123,7 +126,8 @@ class LCRankNet:
         lessons = self._lessons(rng)
         fold = self._fold_of()
         margin = WORTH * self.sources.scale.width
-        self.noise = run_noise(self.prior.tables)
+        # Noise beyond what counts as a near tie would say that any run is as good as another.
+        self.noise = min(self.sources.noise, margin)
         members = []
         for part in range(int(fold.max()) + 1):
             mine = lessons.where(fold[lessons.group] != part)
@@ -149,7 +153,7 @@ class LCRankNet:
             peers=None if enough else Peers(self.prior.tables),
             say=0.5 if enough else 0.0,
         )
-        self.poorest = self._tried(boosted, fold, np.random.default_rng(self._seed))
+        self.poorest = self._tried(self.sources, boosted, fold, np.random.default_rng(self._seed))
         return self
 
     def threshold(self, risk: float) -> float:
@@ -166,7 +170,9 @@ class LCRankNet:
         if len(self.poorest) == 0:
             raise ValueError("no sources to choose a threshold on")
         poorest = np.sort(self.poorest)
-        return float(np.nextafter(min(poorest[int(risk * len(poorest))], 1.0), 0.0))
+        # Searches that happen to keep their best run at any threshold do not make it a good one.
+        found = min(poorest[int(risk * len(poorest))], BOLDEST)
+        return float(np.nextafter(found, 0.0))
 
     def live(self, task: str, *, epochs: int | None = None) -> LiveSearch:
         """A search on a task, of whose runs nothing is known yet.
@@ -269,7 +275,9 @@ class LCRankNet:
                 losses[index] -= np.log(np.maximum(right, 1e-9)).sum()
         return float(TEMPERATURES[losses.argmin()])
 
-    def _tried(self, boosted: Boosted, fold: Ints, rng: np.random.Generator) -> Floats:
+    def _tried(
+        self, sources: Sources, boosted: Boosted, fold: Ints, rng: np.random.Generator
+    ) -> Floats:
         """The poorest prospect of each search's best run, by networks that have not seen it.
 
         Of runs as good but for chance it is the one that is given most: when another seed
@@ -295,7 +303,7 @@ class LCRankNet:
             best = np.zeros((len(orders), len(runs)), np.bool_)
             close = final >= final.max(axis=1, keepdims=True) - ALIKE * self.noise
             np.put_along_axis(best, orders, close, axis=1)
-            sparing = Sparing(judges.chance, 0.03, best)
+            sparing = Sparing(judges.chance, 0.03, best, sources.grid.positions)
             play(runs, priors, task, orders, sparing)
             poorest.append(sparing.poorest)
         return np.concatenate(poorest)

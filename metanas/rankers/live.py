@@ -136,7 +136,7 @@ class InformedSearch:
         run = self._runs[key]
         if run.length == 0 or run.finished or not self._searches.finished[0]:
             return None
-        if math.isnan(run.values[-1]):
+        if math.isnan(run.values[-1]) and not self._ahead(run):
             return 0.0  # weights that are not numbers stay so
         none, row, runs = np.zeros(1, np.int64), np.array([run.row]), self._searches.runs
         last = slice(run.length - 1, run.length)
@@ -149,7 +149,13 @@ class InformedSearch:
         return float(chance[0])
 
     def left(self, key: object) -> float:
-        return 1.0 - self._runs[key].length / len(self._sources.grid)
+        epochs = self._runs[key].epochs
+        return max(0.0, 1.0 - epochs[-1] / self._epochs) if epochs else 1.0
+
+    def _ahead(self, run: _Run) -> bool:
+        """Whether it has what it takes, whatever comes."""
+        now = self._searches.runs.curves[run.row, run.length - 1]
+        return self._outcome == "score" and bool(now > self._searches.best[0])
 
     @property
     def best(self) -> float | None:

@@ -90,11 +90,16 @@ class LoneSearch:
         return SAY * by_curve + (1.0 - SAY) * by_gain
 
     def left(self, key: object) -> float:
-        lasts = [self._curves[each][0][-1] for each in self._finished]
         epochs = self._curves[key][0]
-        if not lasts or not len(epochs):
+        if not self._finished or not len(epochs):
             return 1.0
-        return max(0.0, 1.0 - float(epochs[-1] / max(lasts)))
+        return max(0.0, 1.0 - float(epochs[-1]) / self._whole)
+
+    @property
+    def _whole(self) -> float:
+        """Epochs of most finished runs, of more where two lengths are as frequent."""
+        lasts = [float(self._curves[each][0][-1]) for each in self._finished]
+        return max(lasts, key=lambda last: (lasts.count(last), last))
 
     def scores(self, keys: Sequence[object]) -> tuple[Floats, Floats]:
         """Before enough runs have finished, a run is expected to stay where it is."""
@@ -133,9 +138,11 @@ class LoneSearch:
     def _extrapolated(self, key: object, unit: Unit) -> tuple[Forecast, float]:
         """Of the final value, in the unit; and how much surer it is than it should be."""
         epochs, values = self._curves[key]
-        x = epochs[1:] - epochs[0]
-        end = max(self._curves[each][0][-1] for each in self._finished) - epochs[0]
-        forecast = extrapolated(x, unit(values[1:]), max(float(end), float(x[-1])))
+        # Steps may count batches: families know only how many points there were.
+        step = float(np.median(np.diff(epochs)))
+        x = (epochs[1:] - epochs[0]) / step
+        end = max((self._whole - epochs[0]) / step, float(x[-1]))
+        forecast = extrapolated(x, unit(values[1:]), end)
         off = []
         for places, squares in self._surprises.values():
             index = int(np.searchsorted(places, epochs[-1], side="right")) - 1
@@ -147,7 +154,8 @@ class LoneSearch:
     def _surprise(self, key: object, unit: Unit) -> tuple[Floats, Floats]:
         """How far off the forecasts of a finished run were, in their deviations, at most 4."""
         epochs, values = self._curves[key]
-        x, y = epochs[1:] - epochs[0], unit(values[1:])
+        x = (epochs[1:] - epochs[0]) / np.median(np.diff(epochs))
+        y = unit(values[1:])
         forecast = extrapolated(x, y, float(x[-1]), prefixes=True)
         off = (forecast.mean - y[-1]) / forecast.std
         return epochs[1:-1], np.minimum(off[:-1] ** 2, 16.0)

@@ -108,15 +108,16 @@ class Wandering:
         return Lessons(*(np.concatenate(column) for column in zip(*self._notes, strict=True)))
 
 
-def prospect(chance: Floats, length: Ints, positions: int) -> Floats:
+def prospect(chance: Floats, length: Ints, passed: Floats) -> Floats:
     """The chance to beat the best for each whole run's worth of training that it costs.
 
     A chance is cheap where a run is nearly over, and dear where all is still to be paid.
 
     Args:
-        chance: (m,). length: positions passed, below `positions`, (m,).
+        chance: (m,). length: in positions, below all of them, (m,).
+        passed: the share of a run that is over at each position, (positions,).
     """
-    return np.asarray(chance / (1.0 - length / positions))
+    return np.asarray(chance / (1.0 - passed[length - 1]))
 
 
 class Sparing:
@@ -124,6 +125,7 @@ class Sparing:
 
     Args:
         best: of all runs, each search's best ones, (searches, runs).
+        passed: see `prospect`.
 
     Attributes:
         prospects: the poorest of each of them, infinite where not asked, (searches, runs).
@@ -134,8 +136,9 @@ class Sparing:
         chance: Callable[[Searches, Ints, Ints, Ints], Floats],
         delta: float,
         best: NDArray[np.bool_],
+        passed: Floats,
     ) -> None:
-        self._chance, self._delta, self._best = chance, delta, best
+        self._chance, self._delta, self._best, self._passed = chance, delta, best, passed
         self.prospects = np.full(best.shape, np.inf)
 
     @property
@@ -147,7 +150,7 @@ class Sparing:
         self, searches: Searches, search: Ints, run: Ints, length: Ints
     ) -> NDArray[np.bool_]:
         chance = self._chance(searches, search, run, length)
-        found = prospect(chance, length, searches.positions)
+        found = prospect(chance, length, self._passed)
         spared = self._best[search, run]
         rows, runs = search[spared], run[spared]
         self.prospects[rows, runs] = np.minimum(self.prospects[rows, runs], found[spared])
@@ -158,12 +161,15 @@ class Below:
     """Stops where the prospect of beating the best is at most a threshold, one a search."""
 
     def __init__(
-        self, chance: Callable[[Searches, Ints, Ints, Ints], Floats], delta: Floats
+        self,
+        chance: Callable[[Searches, Ints, Ints, Ints], Floats],
+        delta: Floats,
+        passed: Floats,
     ) -> None:
-        self._chance, self._delta = chance, delta
+        self._chance, self._delta, self._passed = chance, delta, passed
 
     def __call__(
         self, searches: Searches, search: Ints, run: Ints, length: Ints
     ) -> NDArray[np.bool_]:
         chance = self._chance(searches, search, run, length)
-        return np.asarray(prospect(chance, length, searches.positions) <= self._delta[search])
+        return np.asarray(prospect(chance, length, self._passed) <= self._delta[search])

@@ -41,7 +41,8 @@ def replay(
     every = np.tile(orders, (len(deltas), 1))
     threshold = np.repeat(np.asarray(deltas, np.float64), len(orders))
     task = np.zeros(len(every), np.int64)
-    played = play(runs, [learned.prior], task, every, Below(ranker.ensemble.chance, threshold))
+    policy = Below(ranker.ensemble.chance, threshold, grid.positions)
+    played = play(runs, [learned.prior], task, every, policy)
     lengths = np.empty_like(played.lengths)
     np.put_along_axis(lengths, every, played.lengths, axis=1)
     return lengths.reshape(len(deltas), *orders.shape), grid.positions

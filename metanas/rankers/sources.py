@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 from metadata_store.batch import Trials
 from metadata_store.records import Architecture
 from metanas.protocols import SearchSpace
-from metanas.rankers.curve_table import CurveTable, Floats, Grid, Scale, outcome_curves
+from metanas.rankers.curve_table import (
+    CurveTable,
+    Floats,
+    Grid,
+    Scale,
+    outcome_curves,
+    run_noise,
+)
 
 Ints = NDArray[np.int64]
 
@@ -31,6 +38,7 @@ class Sources:
         grid, scale: shared by all.
         shift, unit: bring encodings into [0, 1], shapes (numbers,).
         rows: by task, which of the trials' distinct architectures its curves are of.
+        noise: of a run by chance, on the scale, see `run_noise`.
     """
 
     space: SearchSpace
@@ -40,6 +48,7 @@ class Sources:
     shift: Floats
     unit: Floats
     rows: Mapping[str, Ints]
+    noise: float
 
     @classmethod
     def of(cls, trials: Trials, space: SearchSpace, outcome: str) -> Sources | None:
@@ -63,8 +72,9 @@ class Sources:
         chosen = [
             code for code in np.argsort(-finished, kind="stable") if finished[code] >= FEWEST_RUNS
         ]
+        chosen = [code for code in chosen if _moves(grid, usable, task == code)]
         chosen = sorted(chosen[:MOST_SOURCES], key=lambda code: usable.names("task")[code])
-        if not chosen:
+        if not chosen or len(grid) < 2:
             return None
         rows = [np.flatnonzero(task == code) for code in chosen]
         raw = {int(row): whole_on(grid, usable, int(row)) for part in rows for row in part}
@@ -78,21 +88,37 @@ class Sources:
         place = {a: index for index, a in enumerate(trials.architectures)}
         everywhere = np.array([place[a] for a in usable.architectures])
         tables, owners = [], {}
+        finals, groups = [], []
         for code, part in zip(chosen, rows, strict=True):
             curves = scale(np.stack([raw[int(row)] for row in part]))
             curves = outcome_curves(curves, outcome)
-            codes = (described[usable.architecture_codes[part]] - shift) / unit
+            architecture = usable.architecture_codes[part]
+            codes = (described[architecture] - shift) / unit
+            whole = usable.completed[part] & np.isfinite([raw[int(row)][-1] for row in part])
+            finals.append(curves[whole, -1])
+            lasts = usable.flat_epochs[usable.offsets[part + 1] - 1]
+            ones = np.full(int(whole.sum()), code)
+            groups.append(np.stack([ones, architecture[whole], lasts[whole]], axis=1))
             order = np.lexsort((*curves.T[:3], *codes.T))
             order = order[np.random.default_rng(0).permutation(len(order))]
             name = usable.names("task")[code]
             tables.append(CurveTable(name, codes[order], curves[order], curves[order, -1]))
             owners[name] = everywhere[usable.architecture_codes[part]][order]
-        return cls(space, tuple(tables), grid, scale, shift, unit, owners)
+        group = np.unique(np.concatenate(groups), axis=0, return_inverse=True)[1].ravel()
+        noise = run_noise(np.concatenate(finals), group)
+        return cls(space, tuple(tables), grid, scale, shift, unit, owners, noise)
 
     def encode(self, architectures: Sequence[Architecture]) -> Floats:
         """Shape (n, numbers)."""
         described = np.asarray(self.space.describe_all(architectures), np.float64)
         return np.asarray((described - self.shift) / self.unit)
+
+
+def _moves(grid: Grid, trials: Trials, rows: NDArray[np.bool_]) -> bool:
+    """Whether a task's runs begin with numbers and differ at all."""
+    curves = np.stack([whole_on(grid, trials, int(row)) for row in np.flatnonzero(rows)])
+    finite = curves[np.isfinite(curves)]
+    return bool(np.isfinite(curves[:, 0]).any() and len(finite) and np.ptp(finite) > 0.0)
 
 
 def whole_on(grid: Grid, trials: Trials, row: int) -> Floats:

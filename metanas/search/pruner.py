@@ -157,11 +157,11 @@ class LCRankPruner(BasePruner):
     def _learned(self, trial: FrozenTrial) -> LCRankNet | None:
         """The ranker of the study's space; None where the store knows no such space."""
         if not self._looked:
-            self._looked = True
             self._space, known = self._sources(trial)
             if self._space is not None:
                 ranker = self._make(space=self._space, seed=self._seed, outcome=self._outcome)
                 self._ranker = ranker.fit(known, {})
+            self._looked = True
         return self._ranker
 
     def _sources(self, trial: FrozenTrial) -> tuple[SearchSpace | None, Trials]:

@@ -118,3 +118,26 @@ def test_scores_order_runs_by_where_they_will_end() -> None:
 def test_a_search_needs_two_finished_runs() -> None:
     with pytest.raises(ValueError, match="at least two finished runs"):
         LoneSearch("final", startup=1)
+
+
+@pytest.mark.parametrize("step", [10, 1000])
+def test_steps_may_count_batches(step: int) -> None:
+    many, new = LoneSearch("final"), curve(0.72, noise=9)
+    steps = [step * epoch for epoch in EPOCHS]
+    for index, top in enumerate(TOPS):
+        many.add(index, None)
+        many.extend(index, steps, curve(top, noise=index))
+        many.finish(index)
+    many.add("new", None)
+    many.extend("new", steps[:8], new[:8])
+    assert many.chance("new") == pytest.approx(chance(after(TOPS), new, 8))
+    assert many.left("new") == pytest.approx(22 / 30)
+
+
+def test_one_long_run_does_not_make_all_runs_long() -> None:
+    search = after(TOPS)
+    search.add("long", None)
+    search.extend("long", list(range(1, 301)), [*curve(0.7), *[0.7] * 270])
+    search.finish("long")
+    chance(search, curve(0.72), 27)
+    assert search.left("new") == pytest.approx(0.1)

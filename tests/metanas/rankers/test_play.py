@@ -7,14 +7,14 @@ import pytest
 from metanas.rankers.play import Below, Sparing, prospect
 from metanas.rankers.searches import Searches
 
-POSITIONS = 10
+PASSED = np.linspace(0.1, 1.0, 10)
 
 
 @dataclass
 class Asked:
     """Stands in for searches: policies only ask for the length of a run."""
 
-    positions: int = field(default=POSITIONS)
+    positions: int = field(default=len(PASSED))
 
 
 SEARCHES = cast(Searches, Asked())
@@ -25,12 +25,12 @@ def ints(*values: int) -> np.ndarray:
 
 
 def test_the_same_chance_is_worth_more_the_less_is_left() -> None:
-    found = prospect(np.array([0.1, 0.1, 0.1]), ints(0, 5, 9), POSITIONS)
-    assert found == pytest.approx([0.1, 0.2, 1.0])
+    found = prospect(np.array([0.1, 0.1]), ints(5, 9), PASSED)
+    assert found == pytest.approx([0.2, 1.0])
 
 
 def test_a_run_is_stopped_while_it_is_dear_and_spared_when_nearly_over() -> None:
-    below = Below(lambda *_: np.array([0.04, 0.04]), np.array([0.05]))
+    below = Below(lambda *_: np.array([0.04, 0.04]), np.array([0.05]), PASSED)
     assert below(SEARCHES, ints(0, 0), ints(3, 4), ints(1, 8)).tolist() == [True, False]
 
 
@@ -38,7 +38,7 @@ def sparing(chances: dict[int, float], best: list[int], delta: float = 0.05) -> 
     """Of one search of five runs."""
     row = np.zeros((1, 5), np.bool_)
     row[0, best] = True
-    return Sparing(lambda _, search, run, length: np.array([chances[run[0]]]), delta, row)
+    return Sparing(lambda _, search, run, length: np.array([chances[run[0]]]), delta, row, PASSED)
 
 
 def test_best_runs_are_not_stopped_and_their_poorest_prospect_is_kept() -> None:
