@@ -40,9 +40,8 @@ def add_command(commands: Commands) -> None:
         "--head",
         choices=("own", "prototypes"),
         default="own",
-        help="prototypes: for every method that of T-NAS, its centred images, and the very same "
-        "training episodes; "
-        "own (default): each as published",
+        help="prototypes: for every method but learn2learn's that of T-NAS, its centred images, "
+        "and the very same training episodes; own (default): each as published",
     )
     bench.add_argument("--meta", metavar="NAME", help="judge this one as tnas, train none")
     bench.add_argument("--size", type=positive, default=28, metavar="PX")

@@ -57,7 +57,7 @@ class Batch:
     def apart(self, ways: int) -> Batch:
         """Tasks of so many ways, each of some of the classes of one here.
 
-        Classes that are left over are dropped; tasks of no more ways stay whole.
+        Classes that are left over are dropped; tasks of fewer than twice as many stay whole.
         """
         parts = self.ways // ways
         if parts < 2:

@@ -22,16 +22,21 @@ CLOSEST = 0.3
 """What is magnified most is seen so much larger that this share of the side fills it."""
 
 
+EVENLY = 0.001
+"""Mass that every pixel has, in deviations of the task: an image with next to none of its own
+shows nothing that could be brought anywhere."""
+
+
 class Centring(nn.Module):
     """Each image by itself: (n, c, h, w) of contrast as `metanas.meta.batch` brings it about.
 
-    Nothing is made smaller: where the mass is spread out, as in photographs, the whole
+    Nothing is made smaller: where the mass is spread out, as in most photographs, the whole
     image is kept, only moved.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        mass = x.mean(1).clamp_min(0)  # (n, h, w)
-        total = mass.sum((1, 2)).clamp_min(1e-6)
+        mass = x.mean(1).clamp_min(0) + EVENLY  # (n, h, w)
+        total = mass.sum((1, 2))
         across, variance_across = _moments(mass.sum(1), total)
         down, variance_down = _moments(mass.sum(2), total)
         scale = ((variance_across + variance_down) / 2).sqrt() / SPREAD

@@ -39,5 +39,17 @@ def test_each_image_is_judged_alone() -> None:
     assert torch.equal(Centring()(images)[1:], Centring()(images[1:]))
 
 
-def test_an_image_without_mass_stays_finite() -> None:
-    assert Centring()(torch.full((1, 1, 8, 8), -1.0)).isfinite().all()
+def test_an_image_that_shows_next_to_nothing_stays_as_it_is() -> None:
+    dark = -1.0 - torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(Centring()(dark), dark)
+    dark[0, 0, 1, 1] = 1e-4
+    torch.testing.assert_close(Centring()(dark), dark, atol=0.05, rtol=0.0)
+
+
+def test_a_single_point_has_a_gradient() -> None:
+    image = torch.full((1, 1, 8, 8), -1.0)
+    image[0, 0, 2, 5] = 2.0
+    image.requires_grad_()
+    Centring()(image).square().sum().backward()
+    assert image.grad is not None
+    assert image.grad.isfinite().all()
