@@ -55,12 +55,11 @@ class LoneSearch:
         if len(values) == 0 or not np.isfinite(values[-1]):
             return
         self._finished[key] = float(values[-1])
-        curves = {each: self._curves[each][1][1:] for each in self._finished}
-        curves = {each: curve for each, curve in curves.items() if len(curve)}
-        if len(curves) < self._startup:
+        told = [each for each in self._finished if len(self._curves[each][1]) > 1]
+        if len(told) < self._startup:
             return
-        self._unit = Unit.of([self._curves[each][1] for each in curves])
-        for each in curves:
+        self._unit = Unit.of([self._curves[each][1] for each in told])
+        for each in told:
             if each not in self._surprises:
                 self._surprises[each] = self._surprise(each, self._unit)
 
@@ -138,9 +137,7 @@ class LoneSearch:
     def _extrapolated(self, key: object, unit: Unit) -> tuple[Forecast, float]:
         """Of the final value, in the unit; and how much surer it is than it should be."""
         epochs, values = self._curves[key]
-        # Steps may count batches: families know only how many points there were.
-        step = float(np.median(np.diff(epochs)))
-        x = (epochs[1:] - epochs[0]) / step
+        x, step = _places(epochs)
         end = max((self._whole - epochs[0]) / step, float(x[-1]))
         forecast = extrapolated(x, unit(values[1:]), end)
         off = []
@@ -154,8 +151,7 @@ class LoneSearch:
     def _surprise(self, key: object, unit: Unit) -> tuple[Floats, Floats]:
         """How far off the forecasts of a finished run were, in their deviations, at most 4."""
         epochs, values = self._curves[key]
-        x = (epochs[1:] - epochs[0]) / np.median(np.diff(epochs))
-        y = unit(values[1:])
+        x, y = _places(epochs)[0], unit(values[1:])
         forecast = extrapolated(x, y, float(x[-1]), prefixes=True)
         off = (forecast.mean - y[-1]) / forecast.std
         return epochs[1:-1], np.minimum(off[:-1] ** 2, 16.0)
@@ -178,3 +174,12 @@ class LoneSearch:
         # Few gains that agree do not make the next one certain.
         spread = np.hypot(own * np.sqrt(1.0 + 1.0 / len(gains)), 0.1 * abs(gain) + 1e-9)
         return float(now) + gain, float(spread)
+
+
+def _places(epochs: Floats) -> tuple[Floats, float]:
+    """Positions of all points but the first, counted from it, and the epochs between two.
+
+    Steps may count batches: families know only how many points there were.
+    """
+    step = float(np.median(np.diff(epochs)))
+    return (epochs[1:] - epochs[0]) / step, step

@@ -72,14 +72,17 @@ class Sources:
         chosen = [
             code for code in np.argsort(-finished, kind="stable") if finished[code] >= FEWEST_RUNS
         ]
-        chosen = [code for code in chosen if _moves(grid, usable, task == code)]
+        rows = {code: np.flatnonzero(task == code) for code in chosen}
+        raw = {
+            code: np.stack([whole_on(grid, usable, int(row)) for row in part])
+            for code, part in rows.items()
+        }
+        chosen = [code for code in chosen if _moves(raw[code])]
         chosen = sorted(chosen[:MOST_SOURCES], key=lambda code: usable.names("task")[code])
         if not chosen or len(grid) < 2:
             return None
-        rows = [np.flatnonzero(task == code) for code in chosen]
-        raw = {int(row): whole_on(grid, usable, int(row)) for part in rows for row in part}
-        firsts = [float(np.nanmedian([raw[int(row)][0] for row in part])) for part in rows]
-        bests = [float(np.nanmax([np.nanmax(raw[int(row)]) for row in part])) for part in rows]
+        firsts = [float(np.nanmedian(raw[code][:, 0])) for code in chosen]
+        bests = [float(np.nanmax(raw[code])) for code in chosen]
         scale = Scale.of(firsts, bests)
         described = np.asarray(space.describe_all(usable.architectures), np.float64)
         every = described[np.unique(usable.architecture_codes)]
@@ -89,12 +92,12 @@ class Sources:
         everywhere = np.array([place[a] for a in usable.architectures])
         tables, owners = [], {}
         finals, groups = [], []
-        for code, part in zip(chosen, rows, strict=True):
-            curves = scale(np.stack([raw[int(row)] for row in part]))
-            curves = outcome_curves(curves, outcome)
+        for code in chosen:
+            part = rows[code]
+            curves = outcome_curves(scale(raw[code]), outcome)
             architecture = usable.architecture_codes[part]
             codes = (described[architecture] - shift) / unit
-            whole = usable.completed[part] & np.isfinite([raw[int(row)][-1] for row in part])
+            whole = usable.completed[part] & np.isfinite(raw[code][:, -1])
             finals.append(curves[whole, -1])
             lasts = usable.flat_epochs[usable.offsets[part + 1] - 1]
             ones = np.full(int(whole.sum()), code)
@@ -103,7 +106,7 @@ class Sources:
             order = order[np.random.default_rng(0).permutation(len(order))]
             name = usable.names("task")[code]
             tables.append(CurveTable(name, codes[order], curves[order], curves[order, -1]))
-            owners[name] = everywhere[usable.architecture_codes[part]][order]
+            owners[name] = everywhere[architecture][order]
         group = np.unique(np.concatenate(groups), axis=0, return_inverse=True)[1].ravel()
         noise = run_noise(np.concatenate(finals), group)
         return cls(space, tuple(tables), grid, scale, shift, unit, owners, noise)
@@ -114,9 +117,8 @@ class Sources:
         return np.asarray((described - self.shift) / self.unit)
 
 
-def _moves(grid: Grid, trials: Trials, rows: NDArray[np.bool_]) -> bool:
-    """Whether a task's runs begin with numbers and differ at all."""
-    curves = np.stack([whole_on(grid, trials, int(row)) for row in np.flatnonzero(rows)])
+def _moves(curves: Floats) -> bool:
+    """Whether a task's runs, (n, positions), begin with numbers and differ at all."""
     finite = curves[np.isfinite(curves)]
     return bool(np.isfinite(curves[:, 0]).any() and len(finite) and np.ptp(finite) > 0.0)
 
