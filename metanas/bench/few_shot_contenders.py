@@ -16,7 +16,7 @@ from metanas.meta.gradient import GradientLearner
 from metanas.meta.learner import MetaLearner
 from metanas.meta.meta_architecture import MetaArchitecture
 from metanas.meta.plan import Plan
-from metanas.meta.recipe import HEAD, RATES, WEIGHTS, Inner, Parameters
+from metanas.meta.recipe import HEAD, RATES, WEIGHTS, Parameters
 from metanas.meta.supernet import Super
 from metanas.meta.tnas import tnas
 from metanas.meta.training import MetaTraining, most_ways
@@ -185,6 +185,6 @@ def _random_architecture(shape: tuple[int, int, int], seed: int) -> GradientLear
     drawn = space.suggest(RandomChooser(np.random.default_rng(seed)))
     return GradientLearner(
         made.discrete_maker(space.cells(drawn), shape),
-        inner=Inner(made.steps, made.lr, warm_up=made.warm_up, ways=made.adapt_ways),
+        inner=made.inner.of_weights,
         centred=made.centred,
     )

@@ -9,7 +9,6 @@ then passes without a step.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from metanas.meta.gradient import GradientLearner
@@ -28,6 +27,6 @@ def auto_maml(
     made = Super.of(options)
     return made.learner(
         input_shape,
-        inner=replace(made.inner, architecture_lr=0.0),
+        inner=made.inner.of_weights,
         turns=((WEIGHTS, HEAD, RATES), (ARCHITECTURE,)),
     )

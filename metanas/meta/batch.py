@@ -50,6 +50,11 @@ class Batch:
         """Classes of a task."""
         return self.classes.shape[1]
 
+    @property
+    def shots(self) -> int:
+        """Images of the support in a class."""
+        return self.support.shape[1] // self.ways
+
     def centred(self) -> Batch:
         """With every image in the middle; see `metanas.networks.centring`."""
         return replace(self, support=_centred(self.support), query=_centred(self.query))

@@ -8,7 +8,8 @@ ICLR 2020.
 Differs from the papers: T-NAS's gradient of the architecture is divided by its length cell by
 cell, since a rate of 30 for gradients through a softmax is a rate for one network size only.
 With a head of prototypes the loss asks that warped views of the support be recognised by the
-prototypes of the support.
+prototypes of the support; or, where a class has several images, that each of them and its views
+be recognised by the prototypes of the others.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from torch.nn import functional
 
 from metanas.meta.batch import Batch, views
 from metanas.meta.over_tasks import over_tasks
-from metanas.meta.recipe import ARCHITECTURE, HEAD, RATES, SCALE, WEIGHTS, Inner, Parameters
+from metanas.meta.recipe import ARCHITECTURE, HEAD, RATES, SCALE, WEIGHTS, Inner, Pace, Parameters
 from metanas.meta.relaxation import normalised
-from metanas.meta.task_network import TaskNetwork
+from metanas.meta.task_network import TaskNetwork, with_views
 
 
 class Descent:
@@ -45,21 +46,26 @@ class Descent:
         """Where learned rates start: a factor for each logit, or a rate for each step."""
         rates: Parameters = {}
         for name, value in parameters.items():
-            if not self._adapts(name):
+            given = _given_rate(self._inner, name)
+            if given == 0.0:
                 continue
             if name.startswith(ARCHITECTURE) and self._inner.own_rates:
                 rates[f"{RATES}{name}"] = torch.ones_like(value)
             elif self._inner.learned_rates:
                 steps = max(1, self._inner.steps)
-                rates[f"{RATES}{name}"] = torch.full((steps,), self._given_rate(name))
+                rates[f"{RATES}{name}"] = torch.full((steps,), given)
         return rates
+
+    def pace(self, batch: Batch) -> Pace:
+        """Of adaptation once meta-trained."""
+        return (batch.shots > 1 and self._inner.several) or self._inner
 
     def trail(
         self,
         parameters: Parameters,
         batch: Batch,
         *,
-        steps: int,
+        pace: Pace,
         temperature: float,
         second_order: bool,
         hard: bool,
@@ -81,12 +87,13 @@ class Descent:
         fast = {
             name: value
             for name, value in parameters.items()
-            if self._adapts(name) and (adapt_architecture or not name.startswith(ARCHITECTURE))
+            if _given_rate(pace, name) > 0.0
+            and (adapt_architecture or not name.startswith(ARCHITECTURE))
         }
         slow = {name: value for name, value in parameters.items() if name not in fast}
         slow |= self._network.origin(parameters)
         trail = [fast]
-        for step in range(steps):
+        for step in range(pace.steps):
             gradients = self._gradients(
                 fast,
                 slow,
@@ -94,31 +101,24 @@ class Descent:
                 temperature,
                 second_order=second_order,
                 hard=hard,
+                others=pace.others,
                 first=step == 0,
             )
             fast = {
-                name: value - self._rate(parameters, name, step) * gradients[name]
+                name: value - self._rate(parameters, pace, name, step) * gradients[name]
                 for name, value in fast.items()
             }
             trail.append(fast)
         return trail
 
-    def _rate(self, parameters: Parameters, name: str, step: int) -> Tensor | float:
-        given = self._given_rate(name)
+    def _rate(self, parameters: Parameters, pace: Pace, name: str, step: int) -> Tensor | float:
+        given = _given_rate(pace, name)
         learned = parameters.get(f"{RATES}{name}")
         if learned is None:
             return given
         if name.startswith(ARCHITECTURE) and self._inner.own_rates:
             return given * learned
         return learned[min(step, len(learned) - 1)] if self._inner.learned_rates else given
-
-    def _given_rate(self, name: str) -> float:
-        return self._inner.architecture_lr if name.startswith(ARCHITECTURE) else self._inner.lr
-
-    def _adapts(self, name: str) -> bool:
-        if name.startswith(ARCHITECTURE):
-            return self._inner.architecture_lr > 0
-        return self._inner.lr > 0 and name.startswith((WEIGHTS, HEAD)) and name != SCALE
 
     def _gradients(
         self,
@@ -129,6 +129,7 @@ class Descent:
         *,
         second_order: bool,
         hard: bool,
+        others: bool,
         first: bool,
     ) -> Parameters:
         """Of the support's loss, shape (b, ...)."""
@@ -143,7 +144,10 @@ class Descent:
         ) -> Tensor:
             both = {**slow, **fast}
             own = kept and replace(kept, masks=masks)
-            logits = self._network.logits(both, x, support, batch.ways, temperature, own)
+            if others:
+                logits = self._network.among_themselves(both, x, batch.ways, temperature, own)
+            else:
+                logits = self._network.logits(both, x, support, batch.ways, temperature, own)
             return functional.cross_entropy(logits, labels)
 
         def gradient(*given: Any) -> Parameters:
@@ -161,15 +165,25 @@ class Descent:
                 given,
                 still,
                 kept.masks if kept else {},
-                *self._lesson(batch),
+                *self._lesson(batch, others),
                 vectorised=self._vectorised,
             )
         return result
 
-    def _lesson(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    def _lesson(self, batch: Batch, others: bool) -> tuple[Tensor, Tensor, Tensor]:
         """What the inner loss judges, its labels, and what it is judged by."""
         if self._network.ways is not None:
             return batch.support, batch.support_labels, batch.support
         moved = views(batch.support)
+        if others:
+            labels = batch.support_labels.repeat_interleave(1 + len(moved), dim=1)
+            return with_views(batch.support, moved), labels, batch.support
         labels = batch.support_labels.repeat(1, len(moved))
         return moved.transpose(0, 1).flatten(1, 2), labels, batch.support
+
+
+def _given_rate(pace: Pace, name: str) -> float:
+    """0 for what does not adapt."""
+    if name.startswith(ARCHITECTURE):
+        return pace.architecture_lr
+    return pace.lr if name.startswith((WEIGHTS, HEAD)) and name != SCALE else 0.0

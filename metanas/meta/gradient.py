@@ -80,6 +80,8 @@ class GradientLearner:
             raise ValueError("a learned head needs adaptation from the start, got a warm-up")
         if ways is not None and inner.ways is not None:
             raise ValueError(f"a learned head takes tasks whole, got {inner.ways} ways of them")
+        if ways is not None and inner.several is not None:
+            raise ValueError("a learned head has one pace, got another for several images")
         self.make = make
         self.inner = inner
         self.ways = ways
@@ -128,7 +130,7 @@ class GradientLearner:
         trail = self._descent.trail(
             parameters,
             batch,
-            steps=self.inner.steps if adapts else 0,
+            pace=self.inner if adapts else replace(self.inner, steps=0),
             temperature=temperature,
             second_order=self.inner.second_order,
             hard=hard,
@@ -161,7 +163,7 @@ class GradientLearner:
         """Of the queries after adaptation, shape (b, q, n).
 
         Args:
-            steps: of adaptation; as in meta-training by default.
+            steps: of adaptation; by default those of `metanas.meta.recipe.Inner`.
             discrete: whether a supernet keeps only its strongest operations.
             adapt_architecture: whether its logits follow their gradients.
         """
@@ -217,10 +219,11 @@ class GradientLearner:
         adapt_architecture: bool,
     ) -> Parameters:
         plain = {name: value.detach() for name, value in parameters.items()}
+        pace = self._descent.pace(batch)
         return self._descent.trail(
             plain,
             batch,
-            steps=self.inner.steps if steps is None else steps,
+            pace=pace if steps is None else replace(pace, steps=steps),
             temperature=self.temperature(1.0),
             second_order=False,
             hard=discrete,

@@ -6,7 +6,9 @@ NeurIPS 2017.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
+from torch.nn import functional
 
 
 def prototypes(features: Tensor, ways: int, log_scale: Tensor) -> tuple[Tensor, Tensor]:
@@ -23,3 +25,28 @@ def prototypes(features: Tensor, ways: int, log_scale: Tensor) -> tuple[Tensor, 
     means = features.view(ways, -1, features.shape[1]).mean(1)
     scale = log_scale.exp() / features.shape[1]
     return 2 * scale * means, -scale * means.square().sum(1)
+
+
+def left_out(features: Tensor, ways: int, versions: int, log_scale: Tensor) -> Tensor:
+    """Logits of a support judged by itself: no image has a part in the mean of its class.
+
+    Args:
+        features: class by class, each image followed by its views: shape
+            (ways * k * versions, features), of k > 1 images a class.
+        versions: of each image, itself included.
+        log_scale: see `prototypes`.
+
+    Returns:
+        Shape (ways * k * versions, ways).
+    """
+    each = features.view(ways, -1, versions, features.shape[1])
+    shots = each.shape[1]
+    own = each.mean(2)
+    means = own.mean(1)
+    others = (shots * means[:, None] - own) / (shots - 1)
+    scale = log_scale.exp() / features.shape[1]
+    to_means = (each[..., None, :] - means).square().sum(-1)  # (ways, k, versions, ways)
+    to_others = (each - others[:, :, None]).square().sum(-1)
+    is_own = functional.one_hot(torch.arange(ways, device=features.device), ways).bool()
+    distance = torch.where(is_own[:, None, None], to_others[..., None], to_means)
+    return -scale * distance.flatten(0, 2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -25,14 +25,37 @@ EVERYTHING = ((WEIGHTS, ARCHITECTURE, HEAD, RATES),)
 
 
 @dataclass(frozen=True)
-class Inner:
-    """How one task is learned.
+class Pace:
+    """Steps of gradient descent.
 
     Attributes:
-        steps: of gradient descent.
+        steps: how many.
         lr: of weights and head; 0 leaves them as they are.
         architecture_lr: of the architecture's logits, whose gradients have length 1;
             0 leaves the architecture as it is.
+        others: whether each image of the support, and its views, are judged by the other
+            images, rather than its views by it. Only with several images a class and a
+            head of prototypes.
+    """
+
+    steps: int = 1
+    lr: float = 0.1
+    architecture_lr: float = 0.0
+    others: bool = False
+
+    def __post_init__(self) -> None:
+        if self.steps < 0 or self.lr < 0 or self.architecture_lr < 0:
+            raise ValueError(
+                "steps and rates must not be negative, "
+                f"got {self.steps}, {self.lr} and {self.architecture_lr}"
+            )
+
+
+@dataclass(frozen=True)
+class Inner(Pace):
+    """How one task is learned.
+
+    Attributes:
         second_order: whether the outer gradient goes through the inner ones.
         learned_rates: whether each tensor has a rate of its own for each step, learned.
         own_rates: whether each logit of the architecture has a factor of its own to its
@@ -46,26 +69,29 @@ class Inner:
             None leaves them whole. Features are learned best from many classes at once,
             but a task of sixty has little of its own that one could adapt to. Only with
             a head of prototypes.
+        several: the pace once meta-trained where tasks have several images a class, if
+            it is another: what each is taken for by the others says more, and bears more
+            steps, than what its own views are taken for. Only with a head of prototypes.
     """
 
-    steps: int = 1
-    lr: float = 0.1
-    architecture_lr: float = 0.0
     second_order: bool = False
     learned_rates: bool = False
     own_rates: bool = False
     every_step: bool = False
     warm_up: float = 0.0
     ways: int | None = None
+    several: Pace | None = None
 
     def __post_init__(self) -> None:
-        if self.steps < 0 or self.lr < 0 or self.architecture_lr < 0:
-            raise ValueError(
-                "steps and rates must not be negative, "
-                f"got {self.steps}, {self.lr} and {self.architecture_lr}"
-            )
+        super().__post_init__()
         if self.ways is not None and self.ways < 2:
             raise ValueError(f"tasks are of two ways at least, got {self.ways}")
+
+    @property
+    def of_weights(self) -> Inner:
+        """The same, with the architecture left as it is."""
+        several = self.several and replace(self.several, architecture_lr=0.0)
+        return replace(self, architecture_lr=0.0, own_rates=False, several=several)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from metanas.meta.gradient import GradientLearner
-from metanas.meta.recipe import EVERYTHING, Inner, Relaxed
+from metanas.meta.recipe import EVERYTHING, Inner, Pace, Relaxed
 from metanas.meta.relaxation import Cell
 from metanas.networks.darts_ops import OPERATIONS, Norm
 from metanas.networks.mixed import (
@@ -39,6 +39,7 @@ class Super:
         steps, lr, architecture_lr, own_rates, second_order, warm_up: see
             `metanas.meta.recipe.Inner`.
         adapt_ways: its `ways`.
+        several_steps, several_lr, several_architecture_lr: its `several`.
         hard_from, against_free: see `metanas.meta.recipe.Relaxed`.
     """
 
@@ -57,6 +58,9 @@ class Super:
     second_order: bool = False
     warm_up: float = 0.6
     adapt_ways: int = 10
+    several_steps: int = 8
+    several_lr: float = 0.2
+    several_architecture_lr: float = 0.1
     hard_from: float = 0.2
     against_free: float = 0.05
 
@@ -101,6 +105,9 @@ class Super:
             own_rates=self.own_rates,
             warm_up=self.warm_up,
             ways=self.adapt_ways,
+            several=Pace(
+                self.several_steps, self.several_lr, self.several_architecture_lr, others=True
+            ),
         )
 
     @property

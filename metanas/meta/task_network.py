@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
-from metanas.meta.prototypes import prototypes
+from metanas.meta.batch import VIEWS
+from metanas.meta.prototypes import left_out, prototypes
 from metanas.meta.recipe import ARCHITECTURE, HEAD, ORIGIN, SCALE, WEIGHTS, Parameters, Relaxed
 from metanas.meta.relaxation import Cell, cell_of, gates, growth, places, strongest
 from metanas.networks.mixed import gates_name
@@ -112,6 +113,25 @@ class TaskNetwork:
         else:
             weight, bias = both[f"{HEAD}weight"], both[f"{HEAD}bias"]
         return functional.linear(features, weight, bias)
+
+    def among_themselves(
+        self,
+        both: Parameters,
+        support: Tensor,
+        ways: int,
+        temperature: float,
+        discrete: Discrete | None = None,
+    ) -> Tensor:
+        """Logits of a support of several images a class, each judged by the others.
+
+        Args:
+            support: each image followed by its `views`, class by class, (n, c, h, w).
+
+        Returns:
+            Shape (n, ways).
+        """
+        features = self.features(both, support, temperature, discrete)
+        return left_out(features, ways, 1 + len(VIEWS), both[SCALE])
 
     def discrete(self, both: Parameters) -> Discrete | None:
         """What is kept; None where there is no architecture.

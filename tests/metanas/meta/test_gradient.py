@@ -7,10 +7,12 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn import functional
 
-from metanas.meta.batch import Batch, batch_of
+from metanas.meta.batch import Batch, batch_of, views
 from metanas.meta.gradient import GradientLearner
-from metanas.meta.recipe import ARCHITECTURE, HEAD, RATES, WEIGHTS, Inner, Parameters
+from metanas.meta.prototypes import left_out
+from metanas.meta.recipe import ARCHITECTURE, HEAD, RATES, SCALE, WEIGHTS, Inner, Pace, Parameters
 from metanas.meta.supernet import Super
+from metanas.meta.task_network import with_views
 from metanas.networks.four_conv import FourConv
 from tasks.episodes import draw
 from tests.contracts.drawings import drawn_classes
@@ -196,6 +198,43 @@ def test_an_adapted_architecture_tells_though_it_keeps_the_same_operations() -> 
     assert (moved[same].abs().amax((1, 2)) > 1e-4).all()
 
 
+def test_several_images_of_a_class_are_judged_by_each_other() -> None:
+    learner = GradientLearner(FOUR_CONV, inner=Inner(steps=0, several=Pace(1, 0.3, others=True)))
+    tasks = doubled(batch(1))
+    parameters = {name: p.double() for name, p in learner.initial(0).items()}
+    body = FOUR_CONV().double()
+    weights = {n: p for n, p in parameters.items() if n.startswith(WEIGHTS)}
+    given = {n.removeprefix(WEIGHTS): p.clone().requires_grad_() for n, p in weights.items()}
+    seen = with_views(tasks.support, views(tasks.support))[0]
+    versions = len(seen) // tasks.support.shape[1]
+    logits = left_out(functional_call(body, given, (seen,)), WAYS, versions, parameters[SCALE])
+    labels = tasks.support_labels[0].repeat_interleave(versions)
+    torch.autograd.backward(functional.cross_entropy(logits, labels))
+    adapted = learner.adapt(parameters, tasks)
+    for name, value in given.items():
+        assert value.grad is not None
+        stepped = value.detach() - 0.3 * value.grad
+        torch.testing.assert_close(adapted[f"{WEIGHTS}{name}"][0], stepped)
+
+
+def test_several_images_a_class_are_learned_at_a_pace_of_their_own() -> None:
+    drawn = drawn_classes(12, 6)
+    one, two = (
+        batch_of(draw(drawn, [0], ways=WAYS, shots=shots, queries=3, seed=0)) for shots in (1, 2)
+    )
+    learner = GradientLearner(FOUR_CONV, inner=Inner(1, 0.3, several=Pace(3, 0.1)))
+    plain, slower = (
+        GradientLearner(FOUR_CONV, inner=Inner(*pace)) for pace in ((1, 0.3), (3, 0.1))
+    )
+    parameters = learner.initial(0)
+    for tasks, same in ((one, plain), (two, slower)):
+        found, wanted = learner.adapt(parameters, tasks), same.adapt(parameters, tasks)
+        for name, value in wanted.items():
+            torch.testing.assert_close(found[name], value)
+    meta_trained = learner.loss(parameters, two, progress=1.0).value
+    torch.testing.assert_close(meta_trained, plain.loss(parameters, two, progress=1.0).value)
+
+
 def test_queries_leave_the_prototypes_alone() -> None:
     learner = searching(steps=0)
     parameters = learner.initial(0)
@@ -350,6 +389,11 @@ def test_a_learned_head_is_for_its_ways_only() -> None:
 def test_a_learned_head_takes_no_warm_up() -> None:
     with pytest.raises(ValueError, match="warm-up"):
         GradientLearner(FOUR_CONV, inner=Inner(warm_up=0.5), ways=5)
+
+
+def test_a_learned_head_has_one_pace() -> None:
+    with pytest.raises(ValueError, match="one pace"):
+        GradientLearner(FOUR_CONV, inner=Inner(several=Pace()), ways=WAYS)
 
 
 def test_a_learned_head_takes_tasks_whole() -> None:

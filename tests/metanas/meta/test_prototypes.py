@@ -1,7 +1,7 @@
 import torch
 from torch.nn import functional
 
-from metanas.meta.prototypes import prototypes
+from metanas.meta.prototypes import left_out, prototypes
 
 
 def test_classes_are_ranked_by_squared_distance_to_their_means() -> None:
@@ -13,3 +13,20 @@ def test_classes_are_ranked_by_squared_distance_to_their_means() -> None:
     logits = functional.linear(queries, weight, bias)
     scale = torch.tensor(2.0).exp() / 5
     torch.testing.assert_close(torch.softmax(logits, 1), torch.softmax(-scale * distances, 1))
+
+
+def test_no_image_has_a_part_in_the_class_it_is_compared_with() -> None:
+    ways, shots, versions, log_scale = 2, 3, 2, torch.tensor(1.5)
+    features = torch.randn(ways * shots * versions, 4)
+    found = left_out(features, ways, versions, log_scale)
+    for row in range(len(features)):
+        image = row // versions
+        others = [r for r in range(len(features)) if r // versions != image]
+        means = torch.stack(
+            [
+                features[[r for r in others if r // (shots * versions) == each]].mean(0)
+                for each in range(ways)
+            ]
+        )
+        distances = (features[row] - means).square().sum(1)
+        torch.testing.assert_close(found[row], -log_scale.exp() / 4 * distances)
