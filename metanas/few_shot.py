@@ -189,12 +189,14 @@ def adapt(
         source: of the trial.
         shots: images of each class to learn from, taken from the training part; all
             that every class has, `MOST_SHOTS` at most, by default.
-        steps: of gradient descent; as in meta-training by default.
+        steps: of gradient descent; by default the meta-architecture's own, see
+            `metanas.meta.recipe.Inner`.
         epochs: of ordinary training of the discrete network afterwards.
         seed: which images are the shots; of the training.
 
     Raises:
         ValueError: too few images, or images of another shape.
+        FloatingPointError: it diverged.
     """
     data = _in_channels(data, meta.input_shape)
     chosen, shots = _shots(data.train, len(data.classes), shots, seed)
@@ -284,6 +286,8 @@ def _adapted(
     batch: Batch = batch_of(episodes)
     learner = meta.learner
     adapted = learner.adapt(meta.parameters, batch, steps=steps)
+    if not all(value.isfinite().all() for value in adapted.values()):
+        raise FloatingPointError("adaptation diverged; give fewer steps")
     own = dict(meta.parameters)
     for name, value in adapted.items():
         own[name] = value[0] if value.ndim > meta.parameters[name].ndim else value

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +39,8 @@ PLAIN = LINEAR | {"protonet"}
 
 HEADS = OWN_HEAD, PROTOTYPES = "own", "prototypes"
 
-SEARCH_STEPS = 20
+SEARCH: dict[str, Any] = {"steps": 20, "several_steps": 20, "several_architecture_lr": 0.03}
+"""From nothing it takes more and longer steps than from where meta-training has led."""
 
 EXPENSE = "meta_batches", "tasks_each", "ways"
 """Of meta-training, as `Contender.expense` has them."""
@@ -130,7 +132,7 @@ class Trainer:
     def _made(self, name: str) -> Contender:
         shape = self._train.shape
         if name == SUPPORT:
-            searcher = tnas(shape, self._ways, 0, steps=SEARCH_STEPS)
+            searcher = tnas(shape, self._ways, 0, **SEARCH)
             return Contender(searcher, searcher.initial(self._plan.seed), 0.0, (0, 0, 0))
         if name == LEARN2LEARN:
             from metanas.meta.learn2learn import Learn2LearnMaml
@@ -160,7 +162,7 @@ class Trainer:
             batch = max(1, round(images / (self._ways * (self._shots + plan.queries))))
             plan = replace(plan, ways=self._ways, batch=batch)
         plan = replace(plan, ways=min(plan.ways, most_ways(learner, self._train)))
-        path = self._path(name, plan)
+        path = self._path(f"{name} {getattr(learner, 'inner', '')}", plan)
         state = checkpoint.read(path) if path is not None else None
         training = MetaTraining(learner, self._train, self._validation, plan, state=state)
         for point in training:

@@ -38,7 +38,12 @@ def add_commands(commands: Commands) -> None:
     adapt.add_argument(
         "--shots", type=positive, metavar="K", help="images a class to learn from; default: all"
     )
-    adapt.add_argument("--steps", type=positive, metavar="N", help="of adaptation")
+    adapt.add_argument(
+        "--steps",
+        type=positive,
+        metavar="N",
+        help="of adaptation; default: 8 with several images a class, else as meta-trained",
+    )
     adapt.add_argument(
         "--epochs", type=positive, metavar="N", help="of ordinary training afterwards"
     )

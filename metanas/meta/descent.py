@@ -46,7 +46,7 @@ class Descent:
         """Where learned rates start: a factor for each logit, or a rate for each step."""
         rates: Parameters = {}
         for name, value in parameters.items():
-            given = _given_rate(self._inner, name)
+            given = _given_rate(self._inner.pace, name)
             if given == 0.0:
                 continue
             if name.startswith(ARCHITECTURE) and self._inner.own_rates:
@@ -55,10 +55,6 @@ class Descent:
                 steps = max(1, self._inner.steps)
                 rates[f"{RATES}{name}"] = torch.full((steps,), given)
         return rates
-
-    def pace(self, batch: Batch) -> Pace:
-        """Of adaptation once meta-trained."""
-        return (batch.shots > 1 and self._inner.several) or self._inner
 
     def trail(
         self,
@@ -69,11 +65,14 @@ class Descent:
         temperature: float,
         second_order: bool,
         hard: bool,
+        others: bool = False,
         adapt_architecture: bool = True,
     ) -> list[Parameters]:
         """What adapts, before and after each step; with a dimension of tasks after it.
 
         Args:
+            others: whether each image of the support is judged by the others of its class,
+                of which there must be some, rather than its views by the support.
             hard: whether a supernet keeps only its strongest operations.
             adapt_architecture: whether its logits follow their gradients.
 
@@ -101,7 +100,7 @@ class Descent:
                 temperature,
                 second_order=second_order,
                 hard=hard,
-                others=pace.others,
+                others=others,
                 first=step == 0,
             )
             fast = {
@@ -171,7 +170,7 @@ class Descent:
         return result
 
     def _lesson(self, batch: Batch, others: bool) -> tuple[Tensor, Tensor, Tensor]:
-        """What the inner loss judges, its labels, and what it is judged by."""
+        """What the inner loss judges, its labels, and what it is judged by if not by itself."""
         if self._network.ways is not None:
             return batch.support, batch.support_labels, batch.support
         moved = views(batch.support)

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from metanas.meta.batch import Batch
 from metanas.meta.gradient import GradientLearner
-from metanas.meta.recipe import FIRST_SCALE, HEAD, SCALE, Inner, Loss, Parameters
+from metanas.meta.recipe import FIRST_SCALE, HEAD, SCALE, Inner, Loss, Pace, Parameters
 from metanas.networks.four_conv import FourConv
 
 
@@ -41,7 +41,8 @@ class FineTuning:
         centred: bool = False,
     ) -> None:
         self._make = partial(FourConv, input_shape, width=width)
-        self._inner = Inner(steps=steps, lr=lr)
+        several = Pace(steps, lr) if prototypical else None
+        self._inner = Inner(steps=steps, lr=lr, several=several)
         self._classifier = GradientLearner(self._make, inner=Inner(steps=0), ways=n_classes)
         self._prototypical = prototypical
         self._centred = centred
@@ -64,15 +65,14 @@ class FineTuning:
         return Loss(value, float(right.float().mean()), float("nan"))
 
     def logits(self, parameters: Parameters, batch: Batch) -> Tensor:
-        features = parameters[f"{HEAD}weight"].shape[1]
+        weight = parameters[f"{HEAD}weight"]
         body = {name: p for name, p in parameters.items() if not name.startswith(HEAD)}
-        device = batch.support.device
         if self._prototypical:
-            fresh = {SCALE: torch.tensor(FIRST_SCALE, device=device).log()}
+            fresh = {SCALE: weight.new_tensor(FIRST_SCALE).log()}
         else:
             fresh = {
-                f"{HEAD}weight": torch.zeros(batch.ways, features, device=device),
-                f"{HEAD}bias": torch.zeros(batch.ways, device=device),
+                f"{HEAD}weight": weight.new_zeros(batch.ways, weight.shape[1]),
+                f"{HEAD}bias": weight.new_zeros(batch.ways),
             }
         ways = None if self._prototypical else batch.ways
         tuner = GradientLearner(self._make, inner=self._inner, ways=ways, centred=self._centred)

@@ -14,11 +14,11 @@ the tasks of a batch by `torch.func.vmap`, or in a loop. The inner loop is
 
 Differs from the papers: a head of prototypes is computed anew from the adapted network, so
 that any number of classes can be told apart, and once meta-trained from views of the support
-besides. In the second part of meta-training only the strongest operations are met, and the
-logits that tasks start from rest, so that what is derived keeps its weights, and is all that
-is computed: several times as fast. An operation left out comes back for a task where the kept
-one of its edge falls behind it. Batches are always normalised by themselves, as is usual:
-queries are judged together.
+besides; several images of a class are then judged by each other while a task adapts. In the
+second part of meta-training only the strongest operations are met, and the logits that tasks
+start from rest, so that what is derived keeps its weights, and is all that is computed: several
+times as fast. An operation left out comes back for a task where the kept one of its edge falls
+behind it. Batches are always normalised by themselves, as is usual: queries are judged together.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ class GradientLearner:
         trail = self._descent.trail(
             parameters,
             batch,
-            pace=self.inner if adapts else replace(self.inner, steps=0),
+            pace=self.inner.pace if adapts else replace(self.inner.pace, steps=0),
             temperature=temperature,
             second_order=self.inner.second_order,
             hard=hard,
@@ -163,7 +163,8 @@ class GradientLearner:
         """Of the queries after adaptation, shape (b, q, n).
 
         Args:
-            steps: of adaptation; by default those of `metanas.meta.recipe.Inner`.
+            steps: of adaptation; by default as many as `metanas.meta.recipe.Inner` says,
+                of tasks with several images a class its `several`.
             discrete: whether a supernet keeps only its strongest operations.
             adapt_architecture: whether its logits follow their gradients.
         """
@@ -219,7 +220,8 @@ class GradientLearner:
         adapt_architecture: bool,
     ) -> Parameters:
         plain = {name: value.detach() for name, value in parameters.items()}
-        pace = self._descent.pace(batch)
+        several = self.inner.several if batch.shots > 1 else None
+        pace = self.inner.pace if several is None else several
         return self._descent.trail(
             plain,
             batch,
@@ -227,6 +229,7 @@ class GradientLearner:
             temperature=self.temperature(1.0),
             second_order=False,
             hard=discrete,
+            others=several is not None,
             adapt_architecture=adapt_architecture,
         )[-1]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 
 from metanas.meta.gradient import GradientLearner
-from metanas.meta.recipe import Inner
+from metanas.meta.recipe import SEVERAL, Inner
 from metanas.networks.four_conv import FourConv
 
 
@@ -38,7 +38,12 @@ def maml(
     """
     return GradientLearner(
         partial(FourConv, input_shape, width=width),
-        inner=Inner(steps=steps, lr=lr, second_order=second_order),
+        inner=Inner(
+            steps=steps,
+            lr=lr,
+            second_order=second_order,
+            several=SEVERAL if prototypical else None,
+        ),
         ways=None if prototypical else ways,
         vectorised=vectorised,
         centred=centred,

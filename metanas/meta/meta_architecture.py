@@ -175,4 +175,5 @@ def searching(
         raise ValueError(
             f"need a method with an architecture, {', '.join(SEARCHING)}, got {method!r}"
         )
+    Super.of(options)  # names what is unknown before it meets other arguments
     return SEARCHING[method](input_shape, ANY, ANY, **options)

@@ -44,9 +44,10 @@ def left_out(features: Tensor, ways: int, versions: int, log_scale: Tensor) -> T
     own = each.mean(2)
     means = own.mean(1)
     others = (shots * means[:, None] - own) / (shots - 1)
+    weight, bias = prototypes(features, ways, log_scale)
+    to_means = functional.linear(each, weight, bias)  # (ways, k, versions, ways)
     scale = log_scale.exp() / features.shape[1]
-    to_means = (each[..., None, :] - means).square().sum(-1)  # (ways, k, versions, ways)
-    to_others = (each - others[:, :, None]).square().sum(-1)
+    other = others[:, :, None]
+    to_others = scale * ((2 * each - other) * other).sum(-1)
     is_own = functional.one_hot(torch.arange(ways, device=features.device), ways).bool()
-    distance = torch.where(is_own[:, None, None], to_others[..., None], to_means)
-    return -scale * distance.flatten(0, 2)
+    return torch.where(is_own[:, None, None], to_others[..., None], to_means).flatten(0, 2)

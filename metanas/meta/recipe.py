@@ -33,15 +33,11 @@ class Pace:
         lr: of weights and head; 0 leaves them as they are.
         architecture_lr: of the architecture's logits, whose gradients have length 1;
             0 leaves the architecture as it is.
-        others: whether each image of the support, and its views, are judged by the other
-            images, rather than its views by it. Only with several images a class and a
-            head of prototypes.
     """
 
     steps: int = 1
     lr: float = 0.1
     architecture_lr: float = 0.0
-    others: bool = False
 
     def __post_init__(self) -> None:
         if self.steps < 0 or self.lr < 0 or self.architecture_lr < 0:
@@ -51,11 +47,17 @@ class Pace:
             )
 
 
+SEVERAL = Pace(8, 0.2, 0.004)
+"""With several images a class: on unseen alphabets and other letters more accurate than fewer
+steps or shorter ones, while faster steps of the architecture cost accuracy."""
+
+
 @dataclass(frozen=True)
-class Inner(Pace):
+class Inner:
     """How one task is learned.
 
     Attributes:
+        steps, lr, architecture_lr: see `Pace`.
         second_order: whether the outer gradient goes through the inner ones.
         learned_rates: whether each tensor has a rate of its own for each step, learned.
         own_rates: whether each logit of the architecture has a factor of its own to its
@@ -69,11 +71,15 @@ class Inner(Pace):
             None leaves them whole. Features are learned best from many classes at once,
             but a task of sixty has little of its own that one could adapt to. Only with
             a head of prototypes.
-        several: the pace once meta-trained where tasks have several images a class, if
-            it is another: what each is taken for by the others says more, and bears more
-            steps, than what its own views are taken for. Only with a head of prototypes.
+        several: the pace, once meta-trained, of tasks with several images a class: each of
+            them is then judged by the others, which says more, and bears more steps, than
+            what an image's own views are taken for. None adapts to them as to single ones.
+            Only with a head of prototypes and rates that are not learned.
     """
 
+    steps: int = 1
+    lr: float = 0.1
+    architecture_lr: float = 0.0
     second_order: bool = False
     learned_rates: bool = False
     own_rates: bool = False
@@ -83,9 +89,20 @@ class Inner(Pace):
     several: Pace | None = None
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if self.ways is not None and self.ways < 2:
             raise ValueError(f"tasks are of two ways at least, got {self.ways}")
+        if self.learned_rates and self.several is not None:
+            raise ValueError("learned rates are for one pace, got another for several images")
+        _ = self.pace  # which checks its numbers
+
+    @property
+    def pace(self) -> Pace:
+        """Of meta-training.
+
+        Raises:
+            ValueError: a negative number.
+        """
+        return Pace(self.steps, self.lr, self.architecture_lr)
 
     @property
     def of_weights(self) -> Inner:

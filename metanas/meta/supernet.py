@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 from metanas.meta.gradient import GradientLearner
-from metanas.meta.recipe import EVERYTHING, Inner, Pace, Relaxed
+from metanas.meta.recipe import EVERYTHING, SEVERAL, Inner, Pace, Relaxed
 from metanas.meta.relaxation import Cell
 from metanas.networks.darts_ops import OPERATIONS, Norm
 from metanas.networks.mixed import (
@@ -26,6 +27,10 @@ FAST = "none,max_pool_3x3,avg_pool_3x3,skip_connect,sep_conv_3x3,dil_conv_3x3"
 """Operations that train in a few minutes on a CPU; the paper's have kernels of 5 besides."""
 
 
+NOUNS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+"""What options are called by their types."""
+
+
 @dataclass(frozen=True)
 class Super:
     """How a supernet is made and learned.
@@ -39,8 +44,12 @@ class Super:
         steps, lr, architecture_lr, own_rates, second_order, warm_up: see
             `metanas.meta.recipe.Inner`.
         adapt_ways: its `ways`.
-        several_steps, several_lr, several_architecture_lr: its `several`.
+        several_steps, several_lr, several_architecture_lr: its `several`, where
+            steps and rates are not 0.
         hard_from, against_free: see `metanas.meta.recipe.Relaxed`.
+
+    Raises:
+        ValueError: a value of another type, or out of its range.
     """
 
     width: int = 16
@@ -58,9 +67,9 @@ class Super:
     second_order: bool = False
     warm_up: float = 0.6
     adapt_ways: int = 10
-    several_steps: int = 8
-    several_lr: float = 0.2
-    several_architecture_lr: float = 0.1
+    several_steps: int = SEVERAL.steps
+    several_lr: float = SEVERAL.lr
+    several_architecture_lr: float = SEVERAL.architecture_lr
     hard_from: float = 0.2
     against_free: float = 0.05
 
@@ -69,13 +78,25 @@ class Super:
         """With these options, the others by default.
 
         Raises:
-            ValueError: an unknown option.
+            ValueError: an unknown option, or one with a value that is none of its.
         """
         known = [each.name for each in fields(cls)]
         for name in options:
             if name not in known:
                 raise ValueError(f"no option {name!r}; there are {', '.join(known)}")
         return cls(**{**defaults, **options})
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            value, wanted = getattr(self, each.name), type(each.default)
+            # A whole number will do for any other; what is true or false is no number.
+            fits = type(value) is wanted or (wanted is float and type(value) is int)
+            if not fits or (wanted is float and not math.isfinite(value)):
+                raise ValueError(f"option {each.name} is {NOUNS[wanted]}, got {value!r}")
+        for name in ("warm_up", "hard_from"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"option {name} is a share, got {getattr(self, name)}")
+        _ = self.frame, self.inner  # which check their numbers
 
     @property
     def frame(self) -> Frame:
@@ -105,9 +126,16 @@ class Super:
             own_rates=self.own_rates,
             warm_up=self.warm_up,
             ways=self.adapt_ways,
-            several=Pace(
-                self.several_steps, self.several_lr, self.several_architecture_lr, others=True
-            ),
+            several=self.several,
+        )
+
+    @property
+    def several(self) -> Pace:
+        """With several images a class; what is told not to adapt does not then either."""
+        return Pace(
+            self.several_steps if self.steps else 0,
+            self.several_lr if self.lr else 0.0,
+            self.several_architecture_lr if self.architecture_lr else 0.0,
         )
 
     @property

@@ -2,6 +2,9 @@
 
 [T-NAS] Lian et al. Towards Fast Adaptation of Neural Architectures with Meta Learning.
 ICLR 2020.
+
+Rates are learned for steps on views of single images, and so are all steps, however many images
+a class has.
 """
 
 from __future__ import annotations
@@ -18,5 +21,5 @@ def tnas_plus_plus(
 ) -> GradientLearner:
     """On a supernet, for any number of ways; see `metanas.meta.tnas.tnas`."""
     made = Super.of(options, steps=2)
-    inner = replace(made.inner, learned_rates=True, every_step=True)
+    inner = replace(made.inner, learned_rates=True, every_step=True, several=None)
     return made.learner(input_shape, inner=inner)

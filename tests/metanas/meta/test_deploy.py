@@ -37,7 +37,7 @@ def test_the_network_judges_its_support_as_the_discrete_supernet_does(centred: b
 
 
 def test_what_an_adapted_architecture_keeps_weighs_by_how_much_it_has_grown() -> None:
-    meta = replace(META, options={**META.options, "architecture_lr": 0.1, "warm_up": 0.0})
+    meta = replace(META, options={**META.options, "several_architecture_lr": 0.1, "warm_up": 0.0})
     support = EPISODES.support[0]
     batch = batch_of(EPISODES)
     adapted = meta.learner.adapt(meta.parameters, batch)

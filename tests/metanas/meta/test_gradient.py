@@ -199,7 +199,7 @@ def test_an_adapted_architecture_tells_though_it_keeps_the_same_operations() -> 
 
 
 def test_several_images_of_a_class_are_judged_by_each_other() -> None:
-    learner = GradientLearner(FOUR_CONV, inner=Inner(steps=0, several=Pace(1, 0.3, others=True)))
+    learner = GradientLearner(FOUR_CONV, inner=Inner(steps=0, several=Pace(1, 0.3)))
     tasks = doubled(batch(1))
     parameters = {name: p.double() for name, p in learner.initial(0).items()}
     body = FOUR_CONV().double()
@@ -217,15 +217,53 @@ def test_several_images_of_a_class_are_judged_by_each_other() -> None:
         torch.testing.assert_close(adapted[f"{WEIGHTS}{name}"][0], stepped)
 
 
+@pytest.mark.parametrize("architecture_lr", [0.0, 3.0])
+def test_a_supernet_is_judged_so_too_mapped_or_in_a_loop(architecture_lr: float) -> None:
+    tasks = doubled(batch())
+    found = []
+    for vectorised in (True, False):
+        learner = GradientLearner(
+            lambda: SMALL.maker(SHAPE)().double(),
+            inner=Inner(several=Pace(2, 0.05, architecture_lr)),
+            relaxed=SMALL.relaxed,
+            derive=lambda cells: SMALL.discrete_maker(cells, SHAPE)().double(),
+            vectorised=vectorised,
+        )
+        parameters = {name: p.double() for name, p in learner.initial(0).items()}
+        found.append(learner.adapt(parameters, tasks))
+    mapped, looped = found
+    for name, value in looped.items():
+        torch.testing.assert_close(mapped[name], value, rtol=1e-6, atol=1e-9)
+
+
+def test_steps_that_are_asked_for_are_taken_at_that_pace() -> None:
+    tasks, inner = batch(1), Inner(1, 0.3, several=Pace(3, 0.1))
+    learner = GradientLearner(FOUR_CONV, inner=inner)
+    shorter = GradientLearner(FOUR_CONV, inner=replace(inner, several=Pace(2, 0.1)))
+    parameters = learner.initial(0)
+    found, wanted = learner.adapt(parameters, tasks, steps=2), shorter.adapt(parameters, tasks)
+    for name, value in wanted.items():
+        torch.testing.assert_close(found[name], value)
+
+
+def test_weights_alone_may_be_asked_for() -> None:
+    inner = Inner(2, 0.3, 0.1, own_rates=True, several=Pace(3, 0.2, 0.1)).of_weights
+    assert inner == Inner(2, 0.3, several=Pace(3, 0.2))
+
+
+def test_learned_rates_are_for_one_pace() -> None:
+    with pytest.raises(ValueError, match="one pace"):
+        Inner(learned_rates=True, several=Pace())
+
+
 def test_several_images_a_class_are_learned_at_a_pace_of_their_own() -> None:
     drawn = drawn_classes(12, 6)
     one, two = (
         batch_of(draw(drawn, [0], ways=WAYS, shots=shots, queries=3, seed=0)) for shots in (1, 2)
     )
     learner = GradientLearner(FOUR_CONV, inner=Inner(1, 0.3, several=Pace(3, 0.1)))
-    plain, slower = (
-        GradientLearner(FOUR_CONV, inner=Inner(*pace)) for pace in ((1, 0.3), (3, 0.1))
-    )
+    plain = GradientLearner(FOUR_CONV, inner=Inner(1, 0.3))
+    slower = GradientLearner(FOUR_CONV, inner=Inner(5, 0.7, several=Pace(3, 0.1)))
     parameters = learner.initial(0)
     for tasks, same in ((one, plain), (two, slower)):
         found, wanted = learner.adapt(parameters, tasks), same.adapt(parameters, tasks)
