@@ -125,23 +125,30 @@ class CurveTable:
     final: Floats
 
 
-def run_noise(final: Floats, group: NDArray[np.int64]) -> float:
-    """By how much runs that differ only in their seed differ in what they come to.
+def run_noise(final: Floats, group: NDArray[np.int64], task: NDArray[np.int64]) -> Floats:
+    """By how much a task's runs that differ only in their seed differ in what they come to.
 
     Args:
         final: of whole runs, (n,).
         group: equal for runs of one architecture, task and length, (n,).
+        task: of each run, from 0 on, (n,).
 
     Returns:
-        The standard deviation of a run, pooled over groups; 0 where fewer than
-        `FEWEST_REPEATS` runs are repetitions.
+        The standard deviation of a run of each task, drawn towards that of all tasks as if
+        by `FEWEST_REPEATS` repetitions more; 0 where there are fewer of them in all; (tasks,).
     """
-    _, which, counts = np.unique(group, return_inverse=True, return_counts=True)
-    repeats = int((counts - 1).sum())
-    if repeats < FEWEST_REPEATS:
-        return 0.0
+    _, first, which, counts = np.unique(
+        group, return_index=True, return_inverse=True, return_counts=True
+    )
+    repeats = np.bincount(task[first], counts - 1)
+    total = repeats.sum()
+    if total < FEWEST_REPEATS:
+        return np.zeros(len(repeats))
     mean = np.bincount(which, final) / counts
-    return float(np.sqrt(((final - mean[which]) ** 2).sum() / repeats))
+    squares = np.bincount(task, (final - mean[which]) ** 2)
+    everywhere = squares.sum() / total
+    drawn = (squares + FEWEST_REPEATS * everywhere) / (repeats + FEWEST_REPEATS)
+    return np.asarray(np.sqrt(drawn))
 
 
 def outcome_curves(curves: Floats, outcome: str) -> Floats:

@@ -35,6 +35,7 @@ from collections.abc import Mapping, Sequence
 from typing import Self
 
 import numpy as np
+from scipy.stats import norm
 
 from metadata_store.batch import Trials
 from metadata_store.records import Task, Trial, TrialState
@@ -64,9 +65,9 @@ LONGEST = 200
 WORTH = 0.1
 """The margin that counts in full, as a share of the scale's width: near ties cost epochs."""
 
-ALIKE = 2.0
-"""Runs that end this near, in deviations by chance, are as good as each other: of dozens of
-runs the best is mostly the luckiest, by about as much."""
+TRIED, MOST_SEARCHES = 1_200_000, 32
+"""Points of runs in the searches that a threshold is chosen on, about, and searches a task at
+most: chosen on few, it hangs on their orders."""
 
 BOLDEST = 0.5
 """A threshold is not chosen above it."""
@@ -108,7 +109,6 @@ class LCRankNet:
         self.boosted: Boosted | None = None
         self.ensemble = Ensemble(())
         self.poorest = np.zeros(0)
-        self.noise = 0.0
         self._trials: Trials | None = None
 
     def fit(self, trials: Sequence[Trial], tasks: Mapping[str, Task]) -> Self:
@@ -126,8 +126,6 @@ class LCRankNet:
         lessons = self._lessons(rng)
         fold = self._fold_of()
         margin = WORTH * self.sources.scale.width
-        # Noise beyond what counts as a near tie would say that any run is as good as another.
-        self.noise = min(self.sources.noise, margin)
         members = []
         for part in range(int(fold.max()) + 1):
             mine = lessons.where(fold[lessons.group] != part)
@@ -160,7 +158,7 @@ class LCRankNet:
         """The `delta` that stops the best run of at most so many searches on the sources.
 
         Lost is a search that stops the best run and all that are as good but for chance, as
-        far as runs repeated with other seeds tell (see `ALIKE`).
+        far as runs repeated with other seeds tell (see `luckiest`).
 
         Args:
             risk: a share of those searches, in [0, 1).
@@ -283,6 +281,8 @@ class LCRankNet:
         Of runs as good but for chance it is the one that is given most: when another seed
         would have made another the best, it is enough to keep one of them.
         """
+        # Noise beyond what counts as a near tie would say that any run is as good as another.
+        noise = np.minimum(sources.noise, self.ensemble.margin)
         poorest = []
         for part in np.unique(fold):
             judges = Ensemble(
@@ -297,11 +297,14 @@ class LCRankNet:
             parts = [self._learned.left_out(int(index)) for index in np.flatnonzero(fold == part)]
             runs, priors, starts = _together(parts)
             runs = boosted.foretold(runs, judges.trees)
-            task = np.repeat(np.arange(len(parts)), self._searches)
+            points = len(fold) * len(sources.grid) * _shortest(starts)
+            each = int(np.clip(TRIED // points, self._searches, MOST_SEARCHES))
+            task = np.repeat(np.arange(len(parts)), each)
             orders = _orders(runs, starts, task, rng)
             final = runs.final[orders]
             best = np.zeros((len(orders), len(runs)), np.bool_)
-            close = final >= final.max(axis=1, keepdims=True) - ALIKE * self.noise
+            luck = noise[fold == part][task] * luckiest(orders.shape[1])
+            close = final >= final.max(axis=1, keepdims=True) - luck[:, None]
             np.put_along_axis(best, orders, close, axis=1)
             sparing = Sparing(judges.chance, 0.03, best, sources.grid.positions)
             play(runs, priors, task, orders, sparing)
@@ -321,5 +324,18 @@ def _together(parts: Sequence[tuple[Prior, Runs]]) -> tuple[Runs, list[Prior], I
 
 def _orders(runs: Runs, starts: Ints, task: Ints, rng: np.random.Generator) -> Ints:
     """A random order of each search's task's runs; as many for each task."""
-    shortest = min(int(np.diff(starts).min()), LONGEST)
+    shortest = _shortest(starts)
     return np.stack([rng.permutation(np.arange(starts[i], starts[i + 1]))[:shortest] for i in task])
+
+
+def _shortest(starts: Ints) -> int:
+    """Runs of a simulated search."""
+    return min(int(np.diff(starts).min()), LONGEST)
+
+
+def luckiest(runs: int) -> float:
+    """What the largest of so many normal numbers is expected to be, about.
+
+    By so many deviations the best of as many runs is better than another seed would make it.
+    """
+    return float(norm.ppf((runs - 0.375) / (runs + 0.25)))

@@ -38,7 +38,7 @@ class Sources:
         grid, scale: shared by all.
         shift, unit: bring encodings into [0, 1], shapes (numbers,).
         rows: by task, which of the trials' distinct architectures its curves are of.
-        noise: of a run by chance, on the scale, see `run_noise`.
+        noise: of each table's runs by chance, on the scale, see `run_noise`; (tables,).
     """
 
     space: SearchSpace
@@ -48,7 +48,7 @@ class Sources:
     shift: Floats
     unit: Floats
     rows: Mapping[str, Ints]
-    noise: float
+    noise: Floats
 
     @classmethod
     def of(cls, trials: Trials, space: SearchSpace, outcome: str) -> Sources | None:
@@ -108,7 +108,8 @@ class Sources:
             tables.append(CurveTable(name, codes[order], curves[order], curves[order, -1]))
             owners[name] = everywhere[architecture][order]
         group = np.unique(np.concatenate(groups), axis=0, return_inverse=True)[1].ravel()
-        noise = run_noise(np.concatenate(finals), group)
+        table = np.repeat(np.arange(len(finals)), [len(each) for each in finals])
+        noise = run_noise(np.concatenate(finals), group, table)
         return cls(space, tuple(tables), grid, scale, shift, unit, owners, noise)
 
     def encode(self, architectures: Sequence[Architecture]) -> Floats:

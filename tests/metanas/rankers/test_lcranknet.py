@@ -7,7 +7,7 @@ import torch
 
 from metadata_store.batch import Trials
 from metadata_store.records import Architecture, Task, Trial
-from metanas.rankers.lcranknet import LCRankNet
+from metanas.rankers.lcranknet import LCRankNet, luckiest
 from metanas.rankers.margin_net import SLOPE, pair_loss, probability
 from metanas.rankers.replay import replay
 from tests.contracts.ranker import EPOCHS, SPACE, RankerContract, choices, run, source_trials
@@ -179,3 +179,9 @@ def test_another_space_and_an_unknown_outcome_are_refused() -> None:
         LCRankNet(space=SPACE, outcome="mean")
     with pytest.raises(ValueError, match="not fitted"):
         LCRankNet(space=SPACE).scores([known], Task.table("new"))
+
+
+@pytest.mark.parametrize("runs", [10, 200])
+def test_the_luckiest_of_many_runs_is_as_lucky_as_the_largest_of_normal_numbers(runs: int) -> None:
+    drawn = np.random.default_rng(0).normal(size=(4000, runs)).max(axis=1).mean()
+    assert luckiest(runs) == pytest.approx(drawn, abs=0.03)
