@@ -125,13 +125,15 @@ class CurveTable:
     final: Floats
 
 
-def run_noise(final: Floats, group: NDArray[np.int64], task: NDArray[np.int64]) -> Floats:
+def run_noise(
+    final: Floats, group: NDArray[np.int64], task: NDArray[np.int64], tasks: int
+) -> Floats:
     """By how much a task's runs that differ only in their seed differ in what they come to.
 
     Args:
         final: of whole runs, (n,).
         group: equal for runs of one architecture, task and length, (n,).
-        task: of each run, from 0 on, (n,).
+        task: of each run, below `tasks`, (n,).
 
     Returns:
         The standard deviation of a run of each task, drawn towards that of all tasks as if
@@ -140,12 +142,12 @@ def run_noise(final: Floats, group: NDArray[np.int64], task: NDArray[np.int64]) 
     _, first, which, counts = np.unique(
         group, return_index=True, return_inverse=True, return_counts=True
     )
-    repeats = np.bincount(task[first], counts - 1)
+    repeats = np.bincount(task[first], counts - 1, tasks)
     total = repeats.sum()
     if total < FEWEST_REPEATS:
-        return np.zeros(len(repeats))
+        return np.zeros(tasks)
     mean = np.bincount(which, final) / counts
-    squares = np.bincount(task, (final - mean[which]) ** 2)
+    squares = np.bincount(task, (final - mean[which]) ** 2, tasks)
     everywhere = squares.sum() / total
     drawn = (squares + FEWEST_REPEATS * everywhere) / (repeats + FEWEST_REPEATS)
     return np.asarray(np.sqrt(drawn))

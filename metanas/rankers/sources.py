@@ -109,7 +109,7 @@ class Sources:
             owners[name] = everywhere[architecture][order]
         group = np.unique(np.concatenate(groups), axis=0, return_inverse=True)[1].ravel()
         table = np.repeat(np.arange(len(finals)), [len(each) for each in finals])
-        noise = run_noise(np.concatenate(finals), group, table)
+        noise = run_noise(np.concatenate(finals), group, table, len(tables))
         return cls(space, tuple(tables), grid, scale, shift, unit, owners, noise)
 
     def encode(self, architectures: Sequence[Architecture]) -> Floats:

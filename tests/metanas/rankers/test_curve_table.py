@@ -16,7 +16,7 @@ def test_noise_is_that_of_runs_repeated_with_other_seeds() -> None:
     final = np.concatenate([quiet[0], loud[0]])
     group = np.concatenate([quiet[1], loud[1] + 1000])
     task = np.repeat([0, 1], 1200)
-    assert run_noise(final, group, task) == pytest.approx([0.3, 0.6], rel=0.1)
+    assert run_noise(final, group, task, 2) == pytest.approx([0.3, 0.6], rel=0.1)
 
 
 def test_a_task_with_few_repetitions_is_taken_to_be_as_noisy_as_all() -> None:
@@ -27,14 +27,16 @@ def test_a_task_with_few_repetitions_is_taken_to_be_as_noisy_as_all() -> None:
         np.concatenate([final, alone]),
         np.concatenate([group, alone]),
         np.concatenate([task, np.ones(20, np.int64)]),
+        3,
     )
-    assert found[1] == pytest.approx(0.3, rel=0.1)
+    assert found[1:] == pytest.approx([0.3, 0.3], rel=0.1)  # the third has no whole run at all
 
 
 def test_without_repeated_runs_no_noise_is_known() -> None:
     rng = np.random.default_rng(0)
-    assert run_noise(rng.normal(0, 1.0, 20), np.arange(20), np.arange(20) // 10).tolist() == [0, 0]
+    found = run_noise(rng.normal(0, 1.0, 20), np.arange(20), np.arange(20) // 10, 2)
+    assert found.tolist() == [0, 0]
 
 
 def test_a_few_repetitions_tell_nothing() -> None:
-    assert run_noise(np.array([0.0, 1.0, 0.5]), np.array([0, 0, 1]), np.zeros(3, int)) == 0.0
+    assert run_noise(np.array([0.0, 1.0, 0.5]), np.array([0, 0, 1]), np.zeros(3, int), 1) == 0.0
