@@ -42,7 +42,7 @@ def add_commands(commands: Commands) -> None:
         "--steps",
         type=positive,
         metavar="N",
-        help="of adaptation; default: 8 with several images a class, else as meta-trained",
+        help="of adaptation; default: as the meta-architecture has it",
     )
     adapt.add_argument(
         "--epochs", type=positive, metavar="N", help="of ordinary training afterwards"

@@ -92,11 +92,13 @@ class Descent:
         slow = {name: value for name, value in parameters.items() if name not in fast}
         slow |= self._network.origin(parameters)
         trail = [fast]
+        lesson = self._lesson(batch, others)  # the same at every step
         for step in range(pace.steps):
             gradients = self._gradients(
                 fast,
                 slow,
-                batch,
+                lesson,
+                batch.ways,
                 temperature,
                 second_order=second_order,
                 hard=hard,
@@ -123,7 +125,8 @@ class Descent:
         self,
         fast: Parameters,
         slow: Parameters,
-        batch: Batch,
+        lesson: tuple[Tensor, Tensor, Tensor],
+        ways: int,
         temperature: float,
         *,
         second_order: bool,
@@ -131,7 +134,11 @@ class Descent:
         others: bool,
         first: bool,
     ) -> Parameters:
-        """Of the support's loss, shape (b, ...)."""
+        """Of the support's loss, shape (b, ...).
+
+        Args:
+            lesson: as `_lesson` gives it.
+        """
 
         def loss(
             fast: Parameters,
@@ -144,9 +151,9 @@ class Descent:
             both = {**slow, **fast}
             own = kept and replace(kept, masks=masks)
             if others:
-                logits = self._network.among_themselves(both, x, batch.ways, temperature, own)
+                logits = self._network.among_themselves(both, x, ways, temperature, own)
             else:
-                logits = self._network.logits(both, x, support, batch.ways, temperature, own)
+                logits = self._network.logits(both, x, support, ways, temperature, own)
             return functional.cross_entropy(logits, labels)
 
         def gradient(*given: Any) -> Parameters:
@@ -164,7 +171,7 @@ class Descent:
                 given,
                 still,
                 kept.masks if kept else {},
-                *self._lesson(batch, others),
+                *lesson,
                 vectorised=self._vectorised,
             )
         return result
