@@ -10,6 +10,7 @@ from metadata_store.records import Task
 from tasks import archive, idx
 from tasks.dcn import characterise
 from tasks.features import above_chance, measure
+from tasks.home import at_home
 from tasks.load import LOADERS, loader_of, prepare
 from tasks.options import compose, parse
 from tasks.source import Progress, silent
@@ -51,7 +52,7 @@ def register(
     loader = loader_of(kind)
     location, options = parse(data.removeprefix(f"{kind}:"), loader.own)
     if loader.is_path:
-        location = str(Path(location).expanduser().resolve())
+        location = str(at_home(location).resolve())
     options = replace(
         options,
         size=options.size if size is None else size,
@@ -104,7 +105,10 @@ def guess_kind(data: str) -> str:
     prefix, colon, _ = data.partition(":")
     if colon and prefix in LOADERS:
         return prefix
-    path = Path(_location(data)).expanduser()
+    location = _location(data)
+    if not location:
+        raise FileNotFoundError("need a file or folder, or KIND:NAME, got an empty text")
+    path = at_home(location)
     if path.is_dir():
         found = any(idx.is_idx(file) for file in path.iterdir())
         return "idx" if found else "image_folder"

@@ -6,7 +6,6 @@ import argparse
 import hashlib
 from argparse import Namespace
 from dataclasses import fields, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metanas.cli.arguments import positive, seed
@@ -105,11 +104,12 @@ def task_of(data: str, store: MetadataStore) -> Task:
     """
     from metadata_store.errors import UnknownTask
     from metadata_store.records import TABLE_KIND, Task
+    from tasks.home import at_home
     from tasks.register import guess_kind
 
     known = {task.name: task for task in store.tasks()}
     location, hash_, options = data.partition("#")
-    path = Path(location).expanduser()
+    path = at_home(location)
     registered = known.get(data)
     # A folder adapted to before is known by its trials; its images are still there.
     if registered is not None and not (registered.kind == TABLE_KIND and path.exists()):

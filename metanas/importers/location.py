@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote
 
+from tasks.home import at_home
+
 Options = tuple[str, dict[str, str]]
 """The part before the ``#``, and the options after it."""
 
@@ -58,7 +60,7 @@ def existing(path: str) -> Path:
     Raises:
         ValueError: it is not.
     """
-    found = Path(path).expanduser()
+    found = at_home(path)
     if not path or not found.exists():
         raise ValueError(f"{path or 'no path'}: no such file or folder")
     return found

@@ -1,4 +1,8 @@
-"""Networks that judge runs together."""
+"""Networks, trees and ranks that judge runs together.
+
+[Genest] Genest and Zidek. Combining Probability Distributions: A Critique and an Annotated
+Bibliography. Statistical Science 1986.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import expit, logit
 
 from metanas.rankers.boosted import Habits
 from metanas.rankers.curve_table import Floats
@@ -17,8 +22,13 @@ from metanas.rankers.searches import Judged, Searches, own_scale
 LOGISTIC = SLOPE / 1.7
 """With this scale, the logistic function is about a normal one of deviation 1."""
 
-PEERS = 0.75
-"""Their say where they are asked: trees that know a few tasks are often wrong about another."""
+PEERS, PEERS_OF_FEW = 0.2, 0.75
+"""The say of ranks: a rank among the search's own runs says little, but what it says holds for
+any task, and is not known to those that learned from curves. Trees that know a few tasks are
+often wrong about another, so that with these ranks come before all."""
+
+SUREST = 1e-6
+"""No chance is taken to be nearer to 0 or 1 when it is pooled."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +52,10 @@ class Member:
 
 
 class Ensemble:
-    """Networks that judge together, and boosted trees.
+    """Networks that judge together, boosted trees, and ranks among the search's runs.
+
+    Networks and trees see much the same, so their chances are averaged; with what ranks say
+    they are pooled in logarithms of odds [Genest], so that one that is sure is heard.
 
     Args:
         temperature: networks' chances are drawn towards one half where it is above 1.
@@ -50,8 +63,9 @@ class Ensemble:
             are not worth their epochs.
         trees: the column of forecasts that is asked, see `metanas.rankers.boosted`.
         habits: of forecasts, which the search's finished runs correct.
-        peers: asked where there are no networks, and then before all.
-        say: of the networks where it comes to chances, in [0, 1]; the rest is the trees'.
+        peers: what ranks say; None for nothing.
+        peers_say: their part, in [0, 1].
+        say: of the networks beside the trees, in [0, 1].
     """
 
     def __init__(
@@ -63,10 +77,12 @@ class Ensemble:
         trees: int = 0,
         habits: Habits | None = None,
         peers: Peers | None = None,
+        peers_say: float = PEERS,
         say: float = 1.0,
     ) -> None:
         self.members, self.temperature, self.margin = members, temperature, margin
-        self.trees, self.habits, self.peers, self.say = trees, habits, peers, say
+        self.trees, self.habits, self.say = trees, habits, say
+        self.peers, self.peers_say = peers, peers_say
 
     def judge(
         self, searches: Searches, search: Ints, run: Ints, length: Ints
@@ -95,5 +111,15 @@ class Ensemble:
             chance += (1.0 - self.say) * told
         if self.peers is not None:
             ranked = self.peers.chance(searches, search, run, length)
-            chance = (1.0 - PEERS) * chance + PEERS * ranked
+            chance = pooled(chance, ranked, self.peers_say)
         return chance
+
+
+def pooled(one: Floats, other: Floats, say: float) -> Floats:
+    """The logarithmic pool of two chances, (n,).
+
+    Args:
+        say: of the second, in [0, 1].
+    """
+    odds = [logit(np.clip(chance, SUREST, 1.0 - SUREST)) for chance in (one, other)]
+    return np.asarray(expit((1.0 - say) * odds[0] + say * odds[1]))

@@ -19,8 +19,8 @@ Differs from the paper (which is `lcranknet_paper`):
 - Networks are trained on parts of the sources; temperature and `delta` come from the
   sources that a network has not seen.
 - Boosted trees (`metanas.rankers.boosted`) have half the say: they and the networks err on
-  different tasks. With few sources there are no networks that can be trusted, and the rank
-  among the search's own runs counts most (`metanas.rankers.peers`).
+  different tasks. The rank among the search's own runs has a say too, and with few sources,
+  where no network can be trusted, most of it (`metanas.rankers.peers`).
 - The chance that stops a run is that of beating the best by a margin (see `WORTH`): the
   paper's soft label of a near tie, used also when deciding. It is weighed against what is
   left to train (`metanas.rankers.play.prospect`).
@@ -42,7 +42,7 @@ from metadata_store.records import Task, Trial, TrialState
 from metanas.protocols import SearchSpace
 from metanas.rankers.boosted import MOST_PARTS, Boosted
 from metanas.rankers.curve_table import OUTCOMES, Floats
-from metanas.rankers.ensemble import Ensemble, Member
+from metanas.rankers.ensemble import PEERS, PEERS_OF_FEW, Ensemble, Member
 from metanas.rankers.live import InformedSearch, LiveSearch
 from metanas.rankers.lone import LoneSearch
 from metanas.rankers.margin_net import Lessons, probability, train
@@ -148,7 +148,8 @@ class LCRankNet:
             margin=margin,
             trees=boosted.whole,
             habits=boosted.habits,
-            peers=None if enough else Peers(self.prior.tables),
+            peers=Peers(self.prior.tables),
+            peers_say=PEERS if enough else PEERS_OF_FEW,
             say=0.5 if enough else 0.0,
         )
         self.poorest = self._tried(self.sources, boosted, fold, np.random.default_rng(self._seed))
@@ -292,6 +293,7 @@ class LCRankNet:
                 trees=int(boosted.part[fold == part][0]),
                 habits=boosted.habits,
                 peers=self.ensemble.peers,
+                peers_say=self.ensemble.peers_say,
                 say=self.ensemble.say,
             )
             parts = [self._learned.left_out(int(index)) for index in np.flatnonzero(fold == part)]

@@ -99,6 +99,12 @@ def test_a_missing_path_is_named(tmp_path: Path) -> None:
         guess_kind(str(tmp_path / "nowhere"))
 
 
+@pytest.mark.parametrize("path", ["", "~no-such-user/x"])
+def test_a_path_that_leads_nowhere_is_missing(path: str) -> None:
+    with pytest.raises(FileNotFoundError, match=path or "empty"):
+        register("zoo", path)
+
+
 def test_another_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.csv").touch()
     with pytest.raises(ValueError, match="cannot guess the kind of data, known are image_folder"):
