@@ -22,7 +22,7 @@ from metanas.rankers.searches import Judged, Searches, own_scale
 LOGISTIC = SLOPE / 1.7
 """With this scale, the logistic function is about a normal one of deviation 1."""
 
-PEERS, PEERS_OF_FEW = 0.2, 0.75
+PEERS, PEERS_OF_FEW = 0.2, 0.9
 """The say of ranks: a rank among the search's own runs says little, but what it says holds for
 any task, and is not known to those that learned from curves. Trees that know a few tasks are
 often wrong about another, so that with these ranks come before all."""
