@@ -55,7 +55,9 @@ def _add_data(parser: ArgumentParser, *, seeds: int) -> None:
         metavar="FILE",
         help="a trial table; may be repeated; without it, the store's trials",
     )
-    parser.add_argument("--space", metavar="S", help="where the trials are of several spaces")
+    parser.add_argument(
+        "--space", metavar="S", help="where the trials are of several spaces (default nasbench201)"
+    )
     parser.add_argument("--target", action="append", metavar="TASK", help="may be repeated")
     parser.add_argument(
         "--sources", type=positive, default=200, metavar="N", help="architectures a source task"
@@ -95,6 +97,7 @@ def trials_of(given: Namespace) -> tuple[Trials, Mapping[str, Any]]:
     from metadata_store.records import Task
     from metadata_store.table import read_tables
     from metanas.assemble import domains
+    from metanas.settings import NETWORK
 
     if given.trials:
         parts = [screen(part, domains())[0] for file in given.trials for part in read_tables(file)]
@@ -107,6 +110,8 @@ def trials_of(given: Namespace) -> tuple[Trials, Mapping[str, Any]]:
     if given.space is not None:
         trials = trials.where(space=given.space)
     spaces = trials.present("space")
+    if given.space is None and NETWORK.name in spaces:
+        trials, spaces = trials.where(space=NETWORK.name), [NETWORK.name]
     if len(spaces) != 1:
         found = ", ".join(spaces) or "none"
         raise ValueError(f"need trials of one space, got {found}; choose with --space")

@@ -6,6 +6,7 @@ Bibliography. Statistical Science 1986.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,10 +23,11 @@ from metanas.rankers.searches import Judged, Searches, own_scale
 LOGISTIC = SLOPE / 1.7
 """With this scale, the logistic function is about a normal one of deviation 1."""
 
-PEERS, PEERS_OF_FEW = 0.2, 0.9
+PEERS_SAY, PEERS_SAY_OF_FEW = 0.2, 0.9
 """The say of ranks: a rank among the search's own runs says little, but what it says holds for
 any task, and is not known to those that learned from curves. Trees that know a few tasks are
-often wrong about another, so that with these ranks come before all."""
+often wrong about another, so that with these ranks come before all. Both numbers were chosen by
+regret at equal epochs, on LCBench and TaskSet and, for few, on the reference trials."""
 
 SUREST = 1e-6
 """No chance is taken to be nearer to 0 or 1 when it is pooled."""
@@ -65,6 +67,11 @@ class Ensemble:
         habits: of forecasts, which the search's finished runs correct.
         peers: what ranks say; None for nothing.
         peers_say: their part, in [0, 1].
+        reach: by how much a search's best run must be better than all sources' runs for its
+            ranks alone to count: how such curves go on, no source tells.
+        footing: then added to the logarithm of the ranks' odds, which are small, so that the
+            same threshold fits.
+        keeps: whether a run keeps what it has reached, so that one ahead has won.
         say: of the networks beside the trees, in [0, 1].
     """
 
@@ -77,12 +84,16 @@ class Ensemble:
         trees: int = 0,
         habits: Habits | None = None,
         peers: Peers | None = None,
-        peers_say: float = PEERS,
+        peers_say: float = PEERS_SAY,
+        reach: float = math.inf,
+        footing: float = 0.0,
+        keeps: bool = False,
         say: float = 1.0,
     ) -> None:
         self.members, self.temperature, self.margin = members, temperature, margin
         self.trees, self.habits, self.say = trees, habits, say
         self.peers, self.peers_say = peers, peers_say
+        self.reach, self.footing, self.keeps = reach, footing, keeps
 
     def judge(
         self, searches: Searches, search: Ints, run: Ints, length: Ints
@@ -94,6 +105,25 @@ class Ensemble:
 
     def chance(self, searches: Searches, search: Ints, run: Ints, length: Ints) -> Floats:
         """To beat the best finished run, (m,)."""
+        chance = self._pooled(searches, search, run, length)
+        if not self.keeps:
+            return chance
+        ahead = searches.runs.curves[run, length - 1] > searches.best[search]
+        return np.where(ahead, 1.0, chance)
+
+    def _pooled(self, searches: Searches, search: Ints, run: Ints, length: Ints) -> Floats:
+        if self.peers is None:
+            return self._learned(searches, search, run, length)
+        ranked = self.peers.chance(searches, search, run, length)
+        if self.peers_say == 1.0:
+            return ranked
+        learned = self._learned(searches, search, run, length)
+        alone = np.clip(searches.beyond(search) / self.reach, 0.0, 1.0)
+        say = self.peers_say + (1.0 - self.peers_say) * alone
+        return pooled(learned, ranked, say, alone * self.footing)
+
+    def _learned(self, searches: Searches, search: Ints, run: Ints, length: Ints) -> Floats:
+        """What networks and trees say: by how much the best must be beaten is `margin`; (m,)."""
         best, sure = searches.best[search], np.zeros(1)
         chance = np.zeros(len(search))
         if self.say > 0.0:
@@ -109,17 +139,15 @@ class Ensemble:
                 end, wide = end + more * forecast[:, -1], wide * narrower
             told = probability(end[None], wide[None], best, sure, margin=self.margin)
             chance += (1.0 - self.say) * told
-        if self.peers is not None:
-            ranked = self.peers.chance(searches, search, run, length)
-            chance = pooled(chance, ranked, self.peers_say)
         return chance
 
 
-def pooled(one: Floats, other: Floats, say: float) -> Floats:
+def pooled(one: Floats, other: Floats, say: Floats, more: Floats) -> Floats:
     """The logarithmic pool of two chances, (n,).
 
     Args:
-        say: of the second, in [0, 1].
+        say: of the second, in [0, 1], (n,).
+        more: added to the logarithm of the odds, (n,).
     """
     odds = [logit(np.clip(chance, SUREST, 1.0 - SUREST)) for chance in (one, other)]
-    return np.asarray(expit((1.0 - say) * odds[0] + say * odds[1]))
+    return np.asarray(expit((1.0 - say) * odds[0] + say * odds[1] + more))

@@ -20,7 +20,8 @@ Differs from the paper (which is `lcranknet_paper`):
   sources that a network has not seen.
 - Boosted trees (`metanas.rankers.boosted`) have half the say: they and the networks err on
   different tasks. The rank among the search's own runs has a say too, and with few sources,
-  where no network can be trusted, most of it (`metanas.rankers.peers`).
+  where no network can be trusted, most of it (`metanas.rankers.peers`); it alone counts in a
+  search that has left all sources' runs behind.
 - The chance that stops a run is that of beating the best by a margin (see `WORTH`): the
   paper's soft label of a near tie, used also when deciding. It is weighed against what is
   left to train (`metanas.rankers.play.prospect`).
@@ -42,7 +43,7 @@ from metadata_store.records import Task, Trial, TrialState
 from metanas.protocols import SearchSpace
 from metanas.rankers.boosted import MOST_PARTS, Boosted
 from metanas.rankers.curve_table import OUTCOMES, Floats
-from metanas.rankers.ensemble import PEERS, PEERS_OF_FEW, Ensemble, Member
+from metanas.rankers.ensemble import PEERS_SAY, PEERS_SAY_OF_FEW, Ensemble, Member
 from metanas.rankers.live import InformedSearch, LiveSearch
 from metanas.rankers.lone import LoneSearch
 from metanas.rankers.margin_net import Lessons, probability, train
@@ -64,6 +65,10 @@ LONGEST = 200
 
 WORTH = 0.1
 """The margin that counts in full, as a share of the scale's width: near ties cost epochs."""
+
+REACH = 1.0
+"""By so much of the scale's width must a search leave all sources behind for its ranks alone to
+count."""
 
 TRIED, MOST_SEARCHES = 1_200_000, 32
 """Points of runs in the searches that a threshold is chosen on, about, and searches a task at
@@ -149,10 +154,16 @@ class LCRankNet:
             trees=boosted.whole,
             habits=boosted.habits,
             peers=Peers(self.prior.tables),
-            peers_say=PEERS if enough else PEERS_OF_FEW,
+            keeps=self.outcome == "score",
+            peers_say=PEERS_SAY if enough else PEERS_SAY_OF_FEW,
             say=0.5 if enough else 0.0,
         )
-        self.poorest = self._tried(self.sources, boosted, fold, np.random.default_rng(self._seed))
+        say = self.ensemble.peers_say
+        self.poorest, alone = (
+            self._tried(self.sources, boosted, fold, peers_say=each) for each in (say, 1.0)
+        )
+        self.ensemble.footing = float(np.log(np.median(self.poorest) / np.median(alone)))
+        self.ensemble.reach = REACH * self.sources.scale.width
         return self
 
     def threshold(self, risk: float) -> float:
@@ -274,16 +285,16 @@ class LCRankNet:
                 losses[index] -= np.log(np.maximum(right, 1e-9)).sum()
         return float(TEMPERATURES[losses.argmin()])
 
-    def _tried(
-        self, sources: Sources, boosted: Boosted, fold: Ints, rng: np.random.Generator
-    ) -> Floats:
+    def _tried(self, sources: Sources, boosted: Boosted, fold: Ints, *, peers_say: float) -> Floats:
         """The poorest prospect of each search's best run, by networks that have not seen it.
 
         Of runs as good but for chance it is the one that is given most: when another seed
         would have made another the best, it is enough to keep one of them.
         """
+        rng = np.random.default_rng(self._seed)
         # Noise beyond what counts as a near tie would say that any run is as good as another.
         noise = np.minimum(sources.noise, self.ensemble.margin)
+        tables = self._learned.tables
         poorest = []
         for part in np.unique(fold):
             judges = Ensemble(
@@ -292,8 +303,11 @@ class LCRankNet:
                 margin=self.ensemble.margin,
                 trees=int(boosted.part[fold == part][0]),
                 habits=boosted.habits,
-                peers=self.ensemble.peers,
-                peers_say=self.ensemble.peers_say,
+                peers=Peers(
+                    [table for table, own in zip(tables, fold, strict=True) if own != part]
+                ),
+                keeps=self.ensemble.keeps,
+                peers_say=peers_say,
                 say=self.ensemble.say,
             )
             parts = [self._learned.left_out(int(index)) for index in np.flatnonzero(fold == part)]

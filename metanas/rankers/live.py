@@ -22,7 +22,7 @@ NOISE = 1e-3
 
 
 class Judge(Protocol):
-    """Networks, as `metanas.rankers.ensemble.Ensemble`."""
+    """Implemented by `metanas.rankers.ensemble.Ensemble`."""
 
     def judge(
         self, searches: Searches, search: Ints, run: Ints, length: Ints

@@ -1,4 +1,4 @@
-"""How a run stands among its peers: what holds for a new task when little else is known.
+"""How a run stands among its peers: the little that holds for any new task.
 
 Curves of a few tasks cannot tell how a new one's will go on, but how much an early rank
 says about the last one is much the same from task to task. With normal scores in place of

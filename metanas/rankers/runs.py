@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Self
@@ -112,12 +113,14 @@ class Prior:
         mean, cov: of the place along the directions, (k,) and (k, k).
         anchors: directions at the end of some architectures' curves, (m, k).
         factor: of runs' deviations, (positions, positions).
+        top: what the best run came to of those that this was learned from.
     """
 
     mean: Floats
     cov: Floats
     anchors: Floats
     factor: Floats
+    top: float = math.inf
 
     @property
     def tail(self) -> Floats:

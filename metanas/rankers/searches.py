@@ -66,6 +66,7 @@ class Searches:
         self.runs = runs
         count, k = len(task), len(priors[0].mean)
         self._anchors = np.stack([prior.anchors for prior in priors])
+        self._tops = np.array([prior.top for prior in priors])
         self._task = task
         self._tail = priors[0].tail
         self.positions = len(self._tail) - 1
@@ -155,6 +156,10 @@ class Searches:
             The sum of `bounded` errors, and the number of finished runs; (m,).
         """
         return self._off[search, length - 1, column], self.finished[search]
+
+    def beyond(self, search: Ints) -> Floats:
+        """By how much the best run is better than any that the prior knows; (m,)."""
+        return np.asarray(self.best[search] - self._tops[self._task[search]])
 
     def standing(self, search: Ints, run: Ints, length: Ints) -> tuple[Ints, Ints]:
         """Runs that stood higher after so many positions, and all that were seen; (m,).

@@ -57,7 +57,9 @@ class SourcePrior:
             self._left_out.append((basis, surface, basis(anchors[others])[:, -1]))
         self.factor = deviation_factor(deviations)
         ends = self._basis(anchors)[:, -1]
-        self.prior = Prior(self._basis.mean, self._basis.cov, ends, self.factor)
+        self._tops = [float(table.final.max()) for table in tables]
+        top = max(self._tops)
+        self.prior = Prior(self._basis.mean, self._basis.cov, ends, self.factor, top)
 
     def surface(self, codes: Floats) -> Floats:
         """Directions along the curves of architectures of a new task; (n, positions, k)."""
@@ -76,7 +78,8 @@ class SourcePrior:
         final = start + stretch * (table.final - start)
         wide, mean, cov = basis.padded(surface, self.factors)
         padded_ends, _, _ = basis.padded(ends[:, None], self.factors)
-        prior = Prior(mean, cov, padded_ends[:, 0], self.factor)
+        top = max(top for i, top in enumerate(self._tops) if i != index)
+        prior = Prior(mean, cov, padded_ends[:, 0], self.factor, top)
         return prior, Runs.of(wide, curves, table.codes, final, self.factor)
 
 

@@ -185,3 +185,22 @@ def test_another_space_and_an_unknown_outcome_are_refused() -> None:
 def test_the_luckiest_of_many_runs_is_as_lucky_as_the_largest_of_normal_numbers(runs: int) -> None:
     drawn = np.random.default_rng(0).normal(size=(4000, runs)).max(axis=1).mean()
     assert luckiest(runs) == pytest.approx(drawn, abs=0.03)
+
+
+def test_a_run_whose_best_is_ahead_has_won_however_many_were_seen() -> None:
+    live = Quick(space=SPACE, outcome="score").fit(source_trials(), {}).live("new")
+    known = [run("new", *choice, scale=0.9) for choice in choices(60, 12)]
+    for key, trial in enumerate(known):
+        live.add(key, trial.architecture)
+        live.extend(key, trial.curve.epochs, trial.curve.values)
+        live.finish(key)
+    best = live.best
+    assert best is not None
+    live.add("ahead", known[0].architecture)
+    live.extend("ahead", [1], [best + 1e-3])
+    assert live.chance("ahead") == 1.0
+    live.add("behind", known[0].architecture)
+    live.extend("behind", [1], [best - 1e-3])
+    behind = live.chance("behind")
+    assert behind is not None
+    assert behind < 1.0
