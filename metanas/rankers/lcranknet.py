@@ -43,7 +43,7 @@ from metadata_store.records import Task, Trial, TrialState
 from metanas.protocols import SearchSpace
 from metanas.rankers.boosted import MOST_PARTS, Boosted
 from metanas.rankers.curve_table import OUTCOMES, Floats
-from metanas.rankers.ensemble import PEERS_SAY, PEERS_SAY_OF_FEW, Ensemble, Member
+from metanas.rankers.ensemble import PEERS_SAY, PEERS_SAY_OF_FEW, SUREST, Ensemble, Member
 from metanas.rankers.live import InformedSearch, LiveSearch
 from metanas.rankers.lone import LoneSearch
 from metanas.rankers.margin_net import Lessons, probability, train
@@ -162,7 +162,9 @@ class LCRankNet:
         self.poorest, alone = (
             self._tried(self.sources, boosted, fold, peers_say=each) for each in (say, 1.0)
         )
-        self.ensemble.footing = float(np.log(np.median(self.poorest) / np.median(alone)))
+        # Infinite where most searches begin with a run as good as their best.
+        typical = [np.clip(np.median(each), SUREST, 1.0) for each in (self.poorest, alone)]
+        self.ensemble.footing = float(np.log(typical[0] / typical[1]))
         self.ensemble.reach = REACH * self.sources.scale.width
         return self
 

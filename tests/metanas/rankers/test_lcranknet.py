@@ -204,3 +204,28 @@ def test_a_run_whose_best_is_ahead_has_won_however_many_were_seen() -> None:
     behind = live.chance("behind")
     assert behind is not None
     assert behind < 1.0
+
+
+def test_sources_whose_runs_all_end_alike_still_let_runs_be_stopped() -> None:
+    """A search begins with a run as good as its best, and no best one is ever asked for."""
+
+    def same(trial: Trial, seed: int) -> Trial:
+        begun = 0.4 * np.random.default_rng(seed).random(EPOCHS - 1)
+        curve = type(trial.curve)("accuracy", trial.curve.epochs, (*begun.tolist(), 0.5))
+        return Trial(trial.task, trial.architecture, curve, trial.state, 0, "made up")
+
+    trials = [same(trial, number) for number, trial in enumerate(source_trials())]
+    made = Quick(space=SPACE, outcome="score").fit(trials, {})
+    assert np.isinf(made.poorest).all()
+    assert math.isfinite(made.ensemble.footing)
+    live = made.live("new")
+    for key, choice in enumerate(choices(4, 12)):
+        trial = run("new", *choice)
+        live.add(key, trial.architecture)
+        live.extend(key, trial.curve.epochs, trial.curve.values)
+        live.finish(key)
+    live.add("poor", trials[0].architecture)
+    live.extend("poor", [1, 2, 3], [0.0, 0.0, 0.0])
+    chance = live.chance("poor")
+    assert chance is not None
+    assert chance < 0.5
