@@ -105,20 +105,21 @@ class Ensemble:
 
     def chance(self, searches: Searches, search: Ints, run: Ints, length: Ints) -> Floats:
         """To beat the best finished run, (m,)."""
-        chance = self._pooled(searches, search, run, length)
+        chance = self._of_all(searches, search, run, length)
         if not self.keeps:
             return chance
         ahead = searches.runs.curves[run, length - 1] > searches.best[search]
         return np.where(ahead, 1.0, chance)
 
-    def _pooled(self, searches: Searches, search: Ints, run: Ints, length: Ints) -> Floats:
+    def _of_all(self, searches: Searches, search: Ints, run: Ints, length: Ints) -> Floats:
+        """What networks, trees and ranks say together, (m,)."""
         if self.peers is None:
             return self._learned(searches, search, run, length)
         ranked = self.peers.chance(searches, search, run, length)
         if self.peers_say == 1.0:
             return ranked
         learned = self._learned(searches, search, run, length)
-        alone = np.clip(searches.beyond(search) / self.reach, 0.0, 1.0)
+        alone = np.minimum(np.maximum(searches.beyond(search), 0.0) / self.reach, 1.0)
         say = self.peers_say + (1.0 - self.peers_say) * alone
         return pooled(learned, ranked, say, alone * self.footing)
 

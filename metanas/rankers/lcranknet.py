@@ -292,6 +292,9 @@ class LCRankNet:
 
         Of runs as good but for chance it is the one that is given most: when another seed
         would have made another the best, it is enough to keep one of them.
+
+        Args:
+            peers_say: that of ranks, 1 for them alone.
         """
         rng = np.random.default_rng(self._seed)
         # Noise beyond what counts as a near tie would say that any run is as good as another.

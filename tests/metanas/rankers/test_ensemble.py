@@ -73,6 +73,7 @@ def test_ranks_keep_trees_from_ruling_a_run_out(peers: Peers) -> None:
     both = Ensemble((), say=0.0, peers=peers, peers_say=0.5)
     assert chance(sure, searches) == pytest.approx(0.0, abs=1e-9)
     assert chance(both, searches) == pytest.approx(pool(0.0, ranked, 0.5))
+    assert chance(both, search(top=np.inf)) == chance(both, searches)
 
 
 def test_of_a_search_beyond_all_sources_ranks_alone_tell(peers: Peers) -> None:
