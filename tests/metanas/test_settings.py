@@ -18,6 +18,7 @@ from metanas.settings import (
 CONFIGS = Path(__file__).parents[2] / "configs"
 KINDS = {
     "reference": ExperienceSettings,
+    "reference_darts": ExperienceSettings,
     "smoke": DemoSettings,
     "meta_omniglot": MetaTrainSettings,
     "search": SearchSettings,
