@@ -29,7 +29,9 @@ def add_command(commands: Commands) -> None:
         metavar="DIRECTORY",
         help="other trials and tasks, as `metanas experience export` writes them",
     )
-    bench.add_argument("--space", default="nasbench201", metavar="S")
+    bench.add_argument(
+        "--space", default="nasbench201", metavar="S", help="of the trials (default nasbench201)"
+    )
 
 
 def _bench(given: Namespace) -> None:

@@ -65,7 +65,7 @@ class Ensemble:
             are not worth their epochs.
         trees: the column of forecasts that is asked, see `metanas.rankers.boosted`.
         habits: of forecasts, which the search's finished runs correct.
-        peers: what ranks say; None for nothing.
+        peers: what ranks say, of ending above all runs seen by any margin; None for nothing.
         peers_say: their part, in [0, 1].
         reach: by how much a search's best run must be better than all sources' runs for its
             ranks alone to count: how such curves go on, no source tells.
