@@ -108,8 +108,7 @@ class Ensemble:
         chance = self._of_all(searches, search, run, length)
         if not self.keeps:
             return chance
-        ahead = searches.runs.curves[run, length - 1] > searches.best[search]
-        return np.where(ahead, 1.0, chance)
+        return np.where(searches.leads(search, run, length), 1.0, chance)
 
     def _of_all(self, searches: Searches, search: Ints, run: Ints, length: Ints) -> Floats:
         """What networks, trees and ranks say together, (m,)."""

@@ -158,10 +158,8 @@ class LCRankNet:
             peers_say=PEERS_SAY if enough else PEERS_SAY_OF_FEW,
             say=0.5 if enough else 0.0,
         )
-        say = self.ensemble.peers_say
-        self.poorest, alone = (
-            self._tried(self.sources, boosted, fold, peers_say=each) for each in (say, 1.0)
-        )
+        rng = np.random.default_rng(self._seed)
+        self.poorest, alone = self._tried(self.sources, boosted, fold, rng)
         # Infinite where most searches begin with a run as good as their best.
         typical = [np.clip(np.median(each), SUREST, 1.0) for each in (self.poorest, alone)]
         self.ensemble.footing = float(np.log(typical[0] / typical[1]))
@@ -287,20 +285,21 @@ class LCRankNet:
                 losses[index] -= np.log(np.maximum(right, 1e-9)).sum()
         return float(TEMPERATURES[losses.argmin()])
 
-    def _tried(self, sources: Sources, boosted: Boosted, fold: Ints, *, peers_say: float) -> Floats:
+    def _tried(
+        self, sources: Sources, boosted: Boosted, fold: Ints, rng: np.random.Generator
+    ) -> tuple[Floats, Floats]:
         """The poorest prospect of each search's best run, by networks that have not seen it.
 
         Of runs as good but for chance it is the one that is given most: when another seed
         would have made another the best, it is enough to keep one of them.
 
-        Args:
-            peers_say: that of ranks, 1 for them alone.
+        Returns:
+            By the ensemble and by ranks alone, (searches,) each.
         """
-        rng = np.random.default_rng(self._seed)
         # Noise beyond what counts as a near tie would say that any run is as good as another.
         noise = np.minimum(sources.noise, self.ensemble.margin)
         tables = self._learned.tables
-        poorest = []
+        poorest: tuple[list[Floats], list[Floats]] = [], []
         for part in np.unique(fold):
             judges = Ensemble(
                 [member for member in self.ensemble.members if member.fold == part],
@@ -312,9 +311,10 @@ class LCRankNet:
                     [table for table, own in zip(tables, fold, strict=True) if own != part]
                 ),
                 keeps=self.ensemble.keeps,
-                peers_say=peers_say,
+                peers_say=self.ensemble.peers_say,
                 say=self.ensemble.say,
             )
+            ranks = Ensemble((), peers=judges.peers, peers_say=1.0, keeps=judges.keeps)
             parts = [self._learned.left_out(int(index)) for index in np.flatnonzero(fold == part)]
             runs, priors, starts = _together(parts)
             runs = boosted.foretold(runs, judges.trees)
@@ -327,10 +327,11 @@ class LCRankNet:
             luck = noise[fold == part][task] * luckiest(orders.shape[1])
             close = final >= final.max(axis=1, keepdims=True) - luck[:, None]
             np.put_along_axis(best, orders, close, axis=1)
-            sparing = Sparing(judges.chance, 0.03, best, sources.grid.positions)
-            play(runs, priors, task, orders, sparing)
-            poorest.append(sparing.poorest)
-        return np.concatenate(poorest)
+            for asked, found in zip((judges, ranks), poorest, strict=True):
+                sparing = Sparing(asked.chance, 0.03, best, sources.grid.positions)
+                play(runs, priors, task, orders, sparing)
+                found.append(sparing.poorest)
+        return np.concatenate(poorest[0]), np.concatenate(poorest[1])
 
 
 def _key(trial: Trial) -> object:

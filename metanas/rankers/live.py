@@ -154,8 +154,9 @@ class InformedSearch:
 
     def _ahead(self, run: _Run) -> bool:
         """Whether it has what it takes, whatever comes."""
-        now = self._searches.runs.curves[run.row, run.length - 1]
-        return self._outcome == "score" and bool(now > self._searches.best[0])
+        none, row = np.zeros(1, np.int64), np.array([run.row])
+        leads = self._searches.leads(none, row, np.array([run.length]))
+        return self._outcome == "score" and bool(leads[0])
 
     @property
     def best(self) -> float | None:

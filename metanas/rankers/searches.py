@@ -161,6 +161,10 @@ class Searches:
         """By how much the best run is better than any that the prior knows; (m,)."""
         return np.asarray(self.best[search] - self._tops[self._task[search]])
 
+    def leads(self, search: Ints, run: Ints, length: Ints) -> NDArray[np.bool_]:
+        """Whether runs stand higher after so many positions than the best one ended; (m,)."""
+        return np.asarray(self.runs.curves[run, length - 1] > self.best[search])
+
     def standing(self, search: Ints, run: Ints, length: Ints) -> tuple[Ints, Ints]:
         """Runs that stood higher after so many positions, and all that were seen; (m,).
 
