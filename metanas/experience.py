@@ -50,6 +50,19 @@ class Job:
     checkpoints: Path
 
 
+@dataclass(frozen=True)
+class Finished:
+    """What a job made.
+
+    Attributes:
+        trials: in the order of its architectures.
+        checkpoints: files that nobody needs once the trials are stored.
+    """
+
+    trials: tuple[Trial, ...]
+    checkpoints: frozenset[Path]
+
+
 def build(
     settings: ExperienceSettings,
     store: MetadataStore,
@@ -62,7 +75,8 @@ def build(
     """Trains what is missing; trials go to the store as their job ends, then to `sink`.
 
     Args:
-        checkpoints: folder for trainings that are under way.
+        checkpoints: folder for trainings that are under way; those that ended on this
+            machine leave nothing there.
         spread: where trainings run; by default one after the other in a process.
 
     Returns:
@@ -92,9 +106,11 @@ def build(
     done = total - sum(len(job.architectures) for job in jobs)
     added = 0
     with closing((spread or Processes(1))(run, jobs)) as finished:
-        for trials in finished:
-            added += store.add_trials(trials)
-            for trial in trials:
+        for ended in finished:
+            added += store.add_trials(ended.trials)
+            for path in ended.checkpoints:
+                path.unlink(missing_ok=True)
+            for trial in ended.trials:
                 sink(trial)
                 done += 1
                 progress(done, total, f"{trial.task} {_best(trial)}")
@@ -171,7 +187,7 @@ def _registered(wanted: TaskSettings, store: MetadataStore, progress: Progress) 
     return task
 
 
-def run(job: Job) -> list[Trial]:
+def run(job: Job) -> Finished:
     """One job, in whatever process: together where that is faster, measured on the task."""
     space = space_by_name(job.space)
     evaluator = make_evaluator(job.evaluator, space, checkpoints=job.checkpoints)
@@ -180,7 +196,10 @@ def run(job: Job) -> list[Trial]:
         trained = train_together(job.architectures, job.task, **told)
     else:
         trained = [train(each, job.task, **told) for each in job.architectures]
-    return [each.trial for each in trained]
+    return Finished(
+        tuple(each.trial for each in trained),
+        frozenset(each.checkpoint for each in trained if each.checkpoint is not None),
+    )
 
 
 def _together(fused: Fused, job: Job) -> bool:
@@ -198,8 +217,8 @@ def _best(trial: Trial) -> str:
     return "failed" if trial.score is None else f"{trial.score:.3f}"
 
 
-def export(store: MetadataStore, source: str, folder: Path) -> int:
-    """Writes the trials of a source as ``<source>.parquet``, and their tasks as ``tasks.json``.
+def export(store: MetadataStore, sources: Sequence[str], folder: Path) -> int:
+    """Writes each source's trials as ``<source>.parquet``, and all their tasks as ``tasks.json``.
 
     Of a task's data only the file's name and options are kept: the images are not
     shipped, and where they lay says nothing to others.
@@ -208,16 +227,20 @@ def export(store: MetadataStore, source: str, folder: Path) -> int:
         How many trials were written.
 
     Raises:
-        ValueError: the source has no trials.
+        ValueError: a source has no trials; nothing is written.
     """
-    trials = store.batch().where(source=source)
-    if len(trials) == 0:
-        raise ValueError(f"need trials of source {source!r}, the store has none")
-    tasks = [_shipped(store.task(name)) for name in sorted(trials.present("task"))]
+    batch = store.batch()
+    trials = {source: batch.where(source=source) for source in sources}
+    for source, found in trials.items():
+        if len(found) == 0:
+            raise ValueError(f"need trials of source {source!r}, the store has none")
+    names = sorted({name for found in trials.values() for name in found.present("task")})
+    tasks = [_shipped(store.task(name)) for name in names]
     folder.mkdir(parents=True, exist_ok=True)
-    write_table(folder / f"{source}.parquet", [trials])
+    for source, found in trials.items():
+        write_table(folder / f"{source}.parquet", [found])
     (folder / TASKS).write_text(json.dumps(tasks, indent=1) + "\n", encoding="utf-8")
-    return len(trials)
+    return sum(map(len, trials.values()))
 
 
 def _shipped(task: Task) -> dict[str, object]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metadata_store.records import Architecture, LearningCurve, Task, Trial, TrialState
@@ -27,10 +28,13 @@ class Trained:
         trial: its record; failed where the training diverged.
         module: from images (n, channels, height, width) in [0, 1] to logits, on the
             CPU and in evaluation mode.
+        checkpoint: the file that holds the end of the training, None where none was kept;
+            of several trained together the same.
     """
 
     trial: Trial
     module: nn.Module
+    checkpoint: Path | None = None
 
 
 def train(
@@ -68,7 +72,7 @@ def train(
         seconds=run.seconds,
         loss=run.losses[-1],
     )
-    return Trained(trial, run.module.cpu().eval())
+    return Trained(trial, run.module.cpu().eval(), run.path)
 
 
 def train_together(
@@ -106,7 +110,7 @@ def train_together(
             seconds=run.seconds / len(architectures),
             loss=run.losses[length - 1][place],
         )
-        trained.append(Trained(trial, module.cpu()))
+        trained.append(Trained(trial, module.cpu(), run.path))
     return trained
 
 

@@ -42,10 +42,15 @@ def add_commands(commands: Commands) -> None:
     )
 
     export = command(
-        inner, "export", _export, "write a source's trials and their tasks, as metanas ships them"
+        inner, "export", _export, "write sources' trials and their tasks, as metanas ships them"
     )
     export.add_argument("folder", type=Path, metavar="DIRECTORY")
-    export.add_argument("--source", default="reference", metavar="S", help="of the trials")
+    export.add_argument(
+        "--source",
+        action="append",
+        metavar="S",
+        help="of the trials, a file each; may be given several times (default reference)",
+    )
 
 
 def _build(given: Namespace) -> None:
@@ -104,5 +109,5 @@ def _export(given: Namespace) -> None:
     from metanas.experience import export
 
     with opened(given) as store:
-        written = export(store, given.source, given.folder)
+        written = export(store, given.source or ["reference"], given.folder)
     emit(given, {"written": written}, f"{written:,} trials written to {given.folder}")

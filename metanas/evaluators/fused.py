@@ -52,6 +52,7 @@ class FusedRun:
         values: accuracies so far, an epoch a row.
         losses: mean training losses likewise.
         seconds: time spent in the epochs so far, of all networks together.
+        path: as given.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class FusedRun:
         self.losses: list[list[float]] = []
         self.seconds = 0.0
         self._lesson = lesson
-        self._path = path
+        self.path = path
         self._fused = FusedCells(networks)
         self._module = Normalised(self._fused, mean, std).eval().to(lesson.device)
         self._optimizer = lesson.recipe.optimizer(self._module)
@@ -98,9 +99,9 @@ class FusedRun:
         self.losses.append(losses.tolist())
         self.values.append(values)
         self.seconds += time.perf_counter() - begin
-        if self._path is not None:
+        if self.path is not None:
             checkpoint.write(
-                self._path,
+                self.path,
                 {
                     "values": self.values,
                     "losses": self.losses,

@@ -150,6 +150,7 @@ class Run:
         values: validation accuracy after each epoch so far; NaN if it diverged.
         losses: mean training loss of each epoch so far.
         seconds: time spent in the epochs so far, those before a resumption included.
+        path: as given.
     """
 
     def __init__(self, module: nn.Module, lesson: Lesson, *, path: Path | None = None) -> None:
@@ -157,7 +158,7 @@ class Run:
         self.values: list[float] = []
         self.losses: list[float] = []
         self.seconds = 0.0
-        self._path = path
+        self.path = path
         self._lesson = lesson
         self._optimizer = lesson.recipe.optimizer(self.module)
         if path is not None:
@@ -183,8 +184,8 @@ class Run:
         self.losses.append(loss)
         self.values.append(value)
         self.seconds += time.perf_counter() - begin
-        if self._path is not None:
-            checkpoint.write(self._path, self._state())
+        if self.path is not None:
+            checkpoint.write(self.path, self._state())
 
     def _state(self) -> checkpoint.State:
         return {

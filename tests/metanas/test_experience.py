@@ -122,6 +122,7 @@ def test_architectures_train_together_where_that_is_faster(
             sink=told[together].append,
         )
     assert fused == ([2, 2] if gain > 1 else [])
+    assert not list(tmp_path.rglob("*.pt"))
     alone, grouped = (
         {(trial.task, trial.architecture, trial.seed): trial for trial in told[together]}
         for together in (1, 2)
@@ -175,8 +176,8 @@ def test_another_experiment_under_the_same_names_is_an_error(
 
 
 def _here(
-    run: Callable[[experience.Job], list[Trial]], jobs: Iterable[experience.Job]
-) -> Generator[list[Trial]]:
+    run: Callable[[experience.Job], experience.Finished], jobs: Iterable[experience.Job]
+) -> Generator[experience.Finished]:
     yield from map(run, jobs)
 
 
@@ -184,7 +185,7 @@ def test_what_is_exported_is_what_a_new_store_starts_with(
     experienced: tuple[MemoryStore, list[Trial]], tmp_path: Path
 ) -> None:
     store, _ = experienced
-    assert experience.export(store, "tests", tmp_path) == 4
+    assert experience.export(store, ["tests"], tmp_path) == 4
     shipped = [trial for batch in reference_batches(tmp_path) for trial in batch]
     assert shipped == list(store.trials())
     assert reference_tasks(tmp_path) == store.tasks()
@@ -198,15 +199,29 @@ def test_where_the_data_lay_is_not_exported(
     for task in store.tasks():
         moved.add_task(replace(task, data=f"/somewhere/secret/{task.data}"))
     moved.add_trials(store.trials())
-    experience.export(moved, "tests", tmp_path)
+    experience.export(moved, ["tests"], tmp_path)
     text = (tmp_path / "tasks.json").read_text()
     assert "secret" not in text
     assert json.loads(text)[0]["data"] == "gratings#n=60&size=8&ways=3"
 
 
+def test_sources_exported_together_keep_all_their_tasks(
+    experienced: tuple[MemoryStore, list[Trial]], tmp_path: Path
+) -> None:
+    store, told = experienced
+    both = MemoryStore()
+    for task in store.tasks():
+        both.add_task(task)
+    both.add_trials([replace(trial, source=f"on-{trial.task}") for trial in told])
+    assert experience.export(both, ["on-two", "on-one"], tmp_path) == 4
+    tables = [{trial.task for trial in batch} for batch in reference_batches(tmp_path)]
+    assert tables == [{"one"}, {"two"}]
+    assert reference_tasks(tmp_path) == store.tasks()
+
+
 def test_a_source_without_trials_cannot_be_exported(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="need trials of source 'tests'"):
-        experience.export(MemoryStore(), "tests", tmp_path)
+        experience.export(MemoryStore(), ["tests"], tmp_path)
 
 
 def test_drawn_architectures_compute_different_things() -> None:
