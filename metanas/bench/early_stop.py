@@ -47,7 +47,7 @@ def bench_early_stop(
         trials: whole runs of the targets and of other tasks in one space.
         target: one or more tasks, left out together; by default every task in turn.
         sources: architectures whose runs on each other task are learned from.
-        runs: of the target, of other architectures.
+        runs: of the target, of other architectures, one of each.
         seeds: other draws of both, from seed 0.
         orders: searches through the target's runs for each seed.
         methods: keys of `CURVE_METHODS`, by default all.
@@ -165,7 +165,9 @@ class _Split:
         found = []
         for name in targets:
             own = np.flatnonzero((codes == names.index(name)) & (position >= sources))
-            own = own[np.argsort(position[own], kind="stable")][:runs]
+            # A search trains an architecture once: of repeated trainings the first seed's.
+            own = own[np.lexsort((usable.seeds[own], position[own]))]
+            own = own[np.unique(position[own], return_index=True)[1]][:runs]
             if len(own) < min(runs, 10):
                 raise ValueError(
                     f"need {runs} runs of {name!r} beside the {sources} sources, got {len(own)}"

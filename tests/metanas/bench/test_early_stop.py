@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -154,6 +155,19 @@ def test_the_same_seed_gives_the_same_figures_whatever_the_order_of_rows(trials:
     again = bench(trials, methods)
     assert one["ranking"] == again["ranking"]
     assert one["stopping"]["lcranknet"]["regret"] == again["stopping"]["lcranknet"]["regret"]
+
+
+def test_a_search_meets_no_architecture_twice(trials: Trials) -> None:
+    repeated = Trials.of(
+        [*(replace(t, seed=7, curve=_at_chance(t.curve)) for t in trials if t.task == "three")]
+        + list(trials)
+    )
+    methods = ("last-value", "median")
+    assert bench(repeated, methods)["stopping"] == bench(trials, methods)["stopping"]
+
+
+def _at_chance(curve: LearningCurve) -> LearningCurve:
+    return replace(curve, values=(0.1,) * len(curve.values))
 
 
 def test_diverged_runs_are_the_worst() -> None:
