@@ -9,6 +9,7 @@ one, the unpicklers raise whatever the next operation on their stack runs into.
 
 from __future__ import annotations
 
+import math
 import pickle
 import re
 from collections import OrderedDict
@@ -17,8 +18,60 @@ from typing import Any, Protocol
 
 import numpy as np
 
-_SCALAR = np.float64(0).__reduce__()[0]
-_ARRAY = np.empty(0).__reduce__()[0]
+
+class _Type:
+    """A NumPy type of plain values, as a pickle describes it: a code, then a byte order.
+
+    Why not NumPy's own: its state may hold fields and flags that disagree with each other,
+    and reading values of such a type reads memory that is not theirs.
+    """
+
+    def __init__(self, code: str, align: object = False, copy: object = False) -> None:
+        self.known = np.dtype(code)
+        if self.known.kind not in KINDS:
+            raise ValueError(f"numbers and texts may be in an array, got {code!r}")
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        _, order, *parts = state
+        if any(part is not None for part in parts[:3]):
+            raise ValueError("a type of plain values has no parts")
+        self.known = self.known.newbyteorder(order)
+
+
+class _Array(np.ndarray[Any, Any]):
+    """An array that nobody but its own state fills."""
+
+    def __new__(cls) -> _Array:
+        return super().__new__(cls, (0,), np.int8)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        version, shape, given, fortran, raw = state
+        if not isinstance(given, _Type) or not isinstance(raw, bytes):
+            raise ValueError("an array holds the bytes of plain values")
+        if min(shape, default=0) < 0 or math.prod(shape) * given.known.itemsize != len(raw):
+            raise ValueError(f"an array of shape {shape} has not {len(raw)} bytes")
+        super().__setstate__((version, shape, given.known, np.bool(fortran), raw))
+
+
+class _Name:
+    """Stands for a class that a pickle names but may not call."""
+
+
+_NDARRAY = _Name()
+
+
+def _array(kind: object, shape: object, code: object) -> _Array:
+    """An array yet to be filled, whatever shape it is said to have until then."""
+    if kind is not _NDARRAY:
+        raise ValueError("only NumPy's own arrays are rebuilt")
+    return _Array()
+
+
+def _scalar(given: object, raw: object) -> Any:
+    if not isinstance(given, _Type) or not isinstance(raw, bytes):
+        raise ValueError("a number is made of its type and bytes")
+    (value,) = np.frombuffer(raw, given.known)
+    return value
 
 
 def _bytes(text: str, encoding: str) -> bytes:
@@ -28,22 +81,22 @@ def _bytes(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
+KINDS = "biufcSU"
+"""Of NumPy's types: truth values, numbers and texts, which are nothing but their bytes."""
+
 ALLOWED: dict[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): OrderedDict,
     ("_codecs", "encode"): _bytes,
     ("builtins", "set"): set,
     ("__builtin__", "set"): set,
-    ("numpy", "dtype"): np.dtype,
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy.core.multiarray", "scalar"): _SCALAR,
-    ("numpy._core.multiarray", "scalar"): _SCALAR,
-    ("numpy.core.multiarray", "_reconstruct"): _ARRAY,
-    ("numpy._core.multiarray", "_reconstruct"): _ARRAY,
+    ("numpy", "dtype"): _Type,
+    ("numpy", "ndarray"): _NDARRAY,
+    ("numpy.core.multiarray", "scalar"): _scalar,
+    ("numpy._core.multiarray", "scalar"): _scalar,
+    ("numpy.core.multiarray", "_reconstruct"): _array,
+    ("numpy._core.multiarray", "_reconstruct"): _array,
 }
 """What a pickle may name, by module and name; other containers and numbers need no name."""
-
-NUMBERS = (np.float64, np.float32, np.int64, np.int32)
-"""Types of NumPy values in a file of tensors."""
 
 
 class Readable(Protocol):
@@ -79,9 +132,9 @@ def load_torch(path: Path) -> Any:
     import torch
 
     safe = [(function, f"{module}.{name}") for (module, name), function in ALLOWED.items()]
-    dtypes = [type(np.dtype(number)) for number in NUMBERS]
     try:
-        with torch.serialization.safe_globals([*safe, *dtypes]):
+        # Their states are set as well, and the unpickler asks for their classes then.
+        with torch.serialization.safe_globals([*safe, _Type, _Array]):
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         named = re.search(r"(?:GLOBAL|class) ([\w.]+)", str(error))

@@ -28,7 +28,7 @@ PLAIN = [
 @pytest.mark.parametrize("protocol", [2, 3, 4])
 def test_plain_data_comes_back(content: Any, protocol: int) -> None:
     read = load(io.BytesIO(pickle.dumps(content, protocol=protocol)), where="here")
-    assert type(read) is type(content)
+    assert isinstance(read, type(content))
     assert np.array_equal(read, content) if isinstance(content, np.ndarray) else read == content
 
 
@@ -62,8 +62,69 @@ def test_whatever_else_is_named_is_refused_by_its_name(named: Any, tmp_path: Pat
 def test_an_object_array_hides_nothing() -> None:
     array = np.empty(1, object)
     array[0] = print
-    with pytest.raises(ValueError, match="refused"):
+    with pytest.raises(ValueError, match="numbers and texts"):
         load(io.BytesIO(pickle.dumps(array)), where="here")
+
+
+class _Calls:
+    """Pickled as a call."""
+
+    def __init__(self, function: Any, *given: Any) -> None:
+        self._call = (function, given)
+
+    def __reduce__(self) -> Any:
+        return self._call
+
+
+class _Hostile:
+    """Pickled as an object that is made and then given a state."""
+
+    def __init__(self, made: tuple[Any, tuple[Any, ...]], state: Any) -> None:
+        self._all = (*made, state)
+
+    def __reduce__(self) -> Any:
+        return self._all
+
+
+_RECONSTRUCT, _EMPTY, _ = np.empty(0).__reduce__()
+_SCALAR = np.float64(0).__reduce__()[0]
+_FIELDS = _Hostile(
+    (np.dtype, ("V8", False, True)),
+    (3, "|", None, ("a",), {"a": (np.dtype("O"), 0)}, 8, 1, 0),
+)
+
+
+@pytest.mark.parametrize(
+    "crafted",
+    [
+        _Calls(np.ndarray, (1,), "O", b"A" * 8),
+        _Calls(np.ndarray, (1,), "f8", b"A" * 8),
+        _Calls(_SCALAR, _FIELDS, b"A" * 8),
+        _Calls(_SCALAR, np.dtype("f8"), b"A" * 4),
+        _Calls(_SCALAR, np.dtype("f8"), b""),
+        _Calls(_SCALAR, np.dtype("O"), b"A" * 8),
+        _Hostile((_RECONSTRUCT, _EMPTY), (1, (9,), np.dtype("f8"), False, b"A" * 8)),
+        _Hostile((_RECONSTRUCT, _EMPTY), (1, (-1, -1), np.dtype("f8"), False, b"A" * 8)),
+        _Hostile((_RECONSTRUCT, _EMPTY), (1, (1,), np.dtype("O"), False, [b"A"])),
+        _Hostile((_RECONSTRUCT, _EMPTY), (1, (1,), _FIELDS, False, b"A" * 8)),
+    ],
+)
+def test_memory_that_is_not_the_file_is_never_read(crafted: Any, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^here: "):
+        load(io.BytesIO(pickle.dumps({"a": crafted}, protocol=2)), where="here")
+    file = tmp_path / "data.pth"
+    torch.save({"a": crafted}, file)
+    with pytest.raises(ValueError, match=r"data\.pth: "):
+        load_torch(file)
+
+
+@pytest.mark.parametrize("code", [">f8", "<i2", "?", "U3", "S2", ">c8"])
+def test_arrays_of_every_byte_order_are_read(code: str) -> None:
+    array = np.array([[1, 0, 1], [0, 1, 1]]).astype(code)
+    for content in (array, np.asfortranarray(array)):
+        read = load(io.BytesIO(pickle.dumps(content, protocol=4)), where="here")
+        assert (read.dtype.kind, read.dtype.itemsize) == (content.dtype.kind, content.itemsize)
+        assert np.array_equal(read, content)
 
 
 @settings(max_examples=300, deadline=None)
