@@ -50,7 +50,7 @@ class _Array(np.ndarray[Any, Any]):
             raise ValueError("an array holds the bytes of plain values")
         if min(shape, default=0) < 0 or math.prod(shape) * given.known.itemsize != len(raw):
             raise ValueError(f"an array of shape {shape} has not {len(raw)} bytes")
-        super().__setstate__((version, shape, given.known, np.bool(fortran), raw))
+        super().__setstate__((version, shape, given.known, bool(fortran), raw))  # type: ignore[arg-type]
 
 
 class _Name:
