@@ -39,9 +39,7 @@ def source_trials(
         neighbours: how many tasks at most.
         exclude: tasks not to learn from.
         most: trials of one task at most; None for all.
-        stopped: whether a stopped trial counts as one that ended with its best value so far.
-            That is a lower bound; but a search that stops keenly leaves few others, and
-            what it left out says most about what is bad.
+        stopped: whether a task's stopped trials count among its scores; see `as_ended`.
 
     Raises:
         UnknownTask: one to exclude.
@@ -49,9 +47,8 @@ def source_trials(
     for name in exclude:
         store.task(name)  # a name misspelt would leave its task in, unnoticed
     everything = store.batch(space=space)
-    if stopped:
-        everything = _ended(everything)
-    scored = everything.take(np.isfinite(everything.scores))
+    scores = as_ended(everything).scores if stopped else everything.scores
+    scored = everything.take(np.isfinite(scores))
     pairs = np.stack([scored.codes("task"), scored.architecture_codes.astype(np.int32)])
     different = np.bincount(np.unique(pairs, axis=1)[0], minlength=len(scored.names("task")))
     names = scored.names("task")
@@ -77,8 +74,13 @@ def as_task(store: MetadataStore, task: str | Task) -> Task:
         return Task.table(task)
 
 
-def _ended(trials: Trials) -> Trials:
-    """The stopped ones as if they had been completed."""
+def as_ended(trials: Trials) -> Trials:
+    """The stopped ones as if they had been completed, with their best values so far.
+
+    That is a lower bound; but a search that stops keenly leaves few others, and what it left
+    out says most about what is bad. For what learns from scores only: to what learns from
+    curves, a part of one would pass for a whole.
+    """
     states = np.array(trials.names("state"), dtype=object)[trials.codes("state")]
     states[trials.stopped] = TrialState.COMPLETED.value
     place = trials.table.schema.get_field_index("state")

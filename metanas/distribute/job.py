@@ -18,7 +18,7 @@ from metanas.search.storage import open_storage, patiently, quiet
 from metanas.search.study import Plan, as_json, open_study, trials_begun
 from metanas.search.worker import Work, work
 from metanas.settings import NETWORK, SearchSettings
-from metanas.sources import as_task, source_trials
+from metanas.sources import as_ended, as_task, source_trials
 from metanas.warm_start import begin
 
 STOP = "metanas:stop"
@@ -105,6 +105,7 @@ def prepare(job: Job, store: MetadataStore, storage: optuna.storages.BaseStorage
         exclude=settings.exclude,
         stopped=True,
     )
+    scored = as_ended(sources)
     known = {each.task: store.task(each.task) for each in neighbours}
     # Each worker's own, and another when a study is resumed: nobody draws the same again.
     words = [settings.seed, job.worker, trials_begun(storage, job.study)]
@@ -113,7 +114,7 @@ def prepare(job: Job, store: MetadataStore, storage: optuna.storages.BaseStorage
         settings,
         space,
         task,
-        sources=sources,
+        sources=scored,
         tasks={**known, task.name: task},
         seed=seed,
     )
@@ -124,7 +125,7 @@ def prepare(job: Job, store: MetadataStore, storage: optuna.storages.BaseStorage
         study,
         space,
         neighbours=neighbours,
-        sources=sources,
+        sources=scored,
         priors=min(_priors(settings), settings.budget),
         settings=_shown(job, space),
     )

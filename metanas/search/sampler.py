@@ -31,7 +31,7 @@ from metanas.search.asked import asked
 from metanas.search.record import STATES
 from metanas.search.study import ARCHITECTURE, standing
 from metanas.search.study_space import StudySpace, as_architecture, nearest_value
-from metanas.sources import as_task, source_trials
+from metanas.sources import as_ended, as_task, source_trials
 from metanas.spaces import NAMED
 
 MakeStrategy = Callable[[SearchSpace], Strategy]
@@ -167,8 +167,9 @@ class XferNASSampler(StrategySampler):
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        if self._wants_space:
-            self._look_for_space(study)
+        with self._lock:
+            if self._wants_space:
+                self._look_for_space(study)
         if len(self._sources) == 0:
             return self._fallback.infer_relative_search_space(study, trial)
         return super().infer_relative_search_space(study, trial)
@@ -190,21 +191,24 @@ class XferNASSampler(StrategySampler):
         }
         if not asked_for:
             return
-        self._wants_space = False
         for name in self._store.info().spaces:
             first = next(self._store.trials(space=name)).architecture
             if asked_for == set(first.choices):
                 self._learn(name)
-                return
+                break
+        self._wants_space = False
 
     def _learn(self, space: str | SearchSpace) -> None:
         name = space if isinstance(space, str) else space.name
-        _, self._sources = source_trials(
+        _, found = source_trials(
             self._store, self._record, name, neighbours=self._neighbours, stopped=True
         )
-        names = self._sources.present("task")
+        sources = as_ended(found)
+        names = sources.present("task")
         self._tasks = {**self._tasks, **{each: self._store.task(each) for each in names}}
-        self._space = StudySpace(name, self._sources) if isinstance(space, str) else space
+        self._space = StudySpace(name, sources) if isinstance(space, str) else space
+        # Last: trials of other threads are the fallback's as long as there are none.
+        self._sources = sources
 
     def _make_xfernas(self, space: SearchSpace) -> Strategy:
         from metanas.strategies import STRATEGIES

@@ -14,14 +14,15 @@ from optuna.trial import FrozenTrial, TrialState
 
 from metadata_store.sql.beside import Failure
 from metanas.search.owner import Owner
-from metanas.search.storage import patiently
+from metanas.search.storage import PATIENCE, patiently
 from metanas.search.study import BEAT, OWNER
 
 EVERY = 15.0
 """Seconds between two signs of life."""
 
-SILENCE = 120.0
-"""Seconds without one after which a worker on another machine counts as gone."""
+SILENCE = PATIENCE + 4 * EVERY
+"""Seconds without one after which a worker on another machine counts as gone: more than it
+waits for a database that is away."""
 
 NAMELESS = 20.0
 """Seconds after which a trial counts as abandoned before its worker could put its name on it."""

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from metadata_store.errors import StoreError
@@ -108,6 +109,9 @@ def _run(study: optuna.Study, share: Work, trial: optuna.Trial) -> None:
                 on_epoch=share.on_epoch,
             )
         _end(study, share, trial, architecture, seed, outcome)
+    except UpdateFinishedTrialError:
+        # A worker long unheard of counts as gone, see `Watch`; another goes on with its trial.
+        logging.getLogger(__name__).info("trial %d was taken over", trial.number)
     except StoreError:
         raise  # nothing can be said to the study
     except BaseException as error:

@@ -3,7 +3,7 @@ import pytest
 from metadata_store.errors import UnknownTask
 from metadata_store.memory import MemoryStore
 from metadata_store.records import Architecture, LearningCurve, Task, Trial, TrialState
-from metanas.sources import LEAST, source_trials
+from metanas.sources import LEAST, as_ended, source_trials
 
 
 def filled(state: TrialState = TrialState.COMPLETED, **counts: int) -> MemoryStore:
@@ -54,11 +54,13 @@ def test_an_unknown_task_to_exclude_is_an_error() -> None:
         source_trials(filled(many=9), Task.table("new"), "made up", neighbours=1, exclude=("mayn",))
 
 
-def test_stopped_trials_count_with_their_best_value_where_they_are_to() -> None:
+def test_tasks_of_stopped_trials_count_where_they_are_to() -> None:
     store = filled(TrialState.STOPPED, stopped=9)
     found = [
         source_trials(store, Task.table("new"), "made up", neighbours=1, stopped=counts)[1]
         for counts in (False, True)
     ]
     assert len(found[0]) == 0
-    assert found[1].scores.tolist() == pytest.approx([0.5 + number / 1000 for number in range(9)])
+    assert found[1].stopped.all()
+    scores = as_ended(found[1]).scores
+    assert scores.tolist() == pytest.approx([0.5 + number / 1000 for number in range(9)])

@@ -216,6 +216,22 @@ def test_a_trial_that_takes_its_workers_with_it_fails_in_the_end(study: optuna.S
     assert [each.state for each in store.trials()] == [TrialState.FAILED]
 
 
+def test_a_worker_goes_on_when_its_trial_is_taken_over(study: optuna.Study) -> None:
+    taken: list[int] = []
+
+    def take(epoch: int, value: float) -> None:
+        if epoch == EPOCHS and not taken:
+            (running,) = study.get_trials(states=(optuna.trial.TrialState.RUNNING,))
+            taken.append(running.number)
+            requeue(study, running, "silent", blamed=False)
+
+    store = MemoryStore()
+    work(study, share(store, budget=2, on_epoch=take))
+    assert taken == [0]
+    assert [each.state for each in ran(study)] == [TrialState.COMPLETED] * 2
+    assert len(list(store.trials())) == 2
+
+
 def test_an_architecture_tried_again_gets_another_seed(study: optuna.Study) -> None:
     for _ in range(3):
         study.enqueue_trial({"kind": "b", "size": 2, "rate": 0.1})

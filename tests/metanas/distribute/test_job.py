@@ -1,0 +1,59 @@
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+from metadata_store.memory import MemoryStore
+from metadata_store.records import Architecture, LearningCurve, Task, Trial, TrialState
+from metanas.distribute import job as module
+from metanas.distribute.job import Job, prepare
+from metanas.settings import Named, SearchSettings
+
+
+def test_stopped_runs_of_others_are_scores_for_the_sampler_and_parts_for_the_pruner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = MemoryStore()
+    store.add_task(
+        Task("mine", "synthetic", "gratings#n=60&size=8&ways=3", 60, 3, (1, 8, 8), 0.5, {})
+    )
+    store.add_trials(
+        Trial(
+            "other",
+            _cell(number),
+            LearningCurve("val_accuracy", (1, 2), (0.2, 0.3)),
+            TrialState.STOPPED if number % 2 else TrialState.COMPLETED,
+            0,
+            "search:earlier",
+        )
+        for number in range(8)
+    )
+    seen: dict[str, Any] = {}
+
+    def spied(name: str) -> Any:
+        real = getattr(module, name)
+
+        def made(*given: Any, sources: Any, **more: Any) -> Any:
+            seen[name] = sources
+            return real(*given, sources=sources, **more)
+
+        return made
+
+    for name in ("make_sampler", "make_pruner"):
+        monkeypatch.setattr(module, name, spied(name))
+    settings = SearchSettings(space=Named("nasbench201", {"width": 4, "cells": 1}), budget=1)
+    job = Job(settings, "mine", "study", "memory://", tmp_path)
+    prepare(job, store, optuna.storages.InMemoryStorage())
+    assert seen["make_sampler"].completed.all()
+    assert sorted(seen["make_pruner"].stopped) == [False] * 4 + [True] * 4
+
+
+def _cell(number: int) -> Architecture:
+    from metanas.spaces.nasbench201 import NasBench201
+
+    ops = ("skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+    first, second = ops[number % 4], ops[number // 4]
+    return NasBench201().parse(
+        f"|{first}~0|+|{second}~0|nor_conv_3x3~1|+|none~0|skip_connect~1|nor_conv_3x3~2|"
+    )
