@@ -21,7 +21,7 @@ from metanas.assemble import (
 from metanas.distribute.drive import search_here
 from metanas.distribute.job import Job, prepare
 from metanas.experience import Progress, build
-from metanas.few_shot import Adapted, adapt, fitted
+from metanas.few_shot import Adapted, adapt, fitted, source_for
 from metanas.meta_shelf import fetch
 from metanas.protocols import SearchSpace
 from metanas.report import task_report
@@ -159,7 +159,7 @@ def _adapted(settings: FewShotSettings, folder: Path, progress: Progress) -> Ada
         meta,
         task,
         load(task.kind, task.data, progress=progress),
-        source=f"few-shot:{settings.meta}",
+        source=source_for(settings.meta),
         shots=settings.shots,
         progress=progress,
     )

@@ -28,7 +28,7 @@ from metanas.protocols import SearchSpace
 from metanas.settings import ExperienceSettings, Named, TaskSettings
 from metanas.spaces.random_chooser import RandomChooser
 from metanas.train import train, train_together
-from tasks.register import describes, register
+from tasks.register import describes, location_of, register
 
 Progress = Callable[[int, int, str], None]
 """Called with steps done, steps in all, and what is going on."""
@@ -227,13 +227,15 @@ def export(store: MetadataStore, sources: Sequence[str], folder: Path) -> int:
         How many trials were written.
 
     Raises:
-        ValueError: a source has no trials; nothing is written.
+        ValueError: a source has no trials, or a name that no file can have; nothing is written.
     """
     batch = store.batch()
     trials = {source: batch.where(source=source) for source in sources}
     for source, found in trials.items():
         if len(found) == 0:
             raise ValueError(f"need trials of source {source!r}, the store has none")
+        if Path(source).name != source:
+            raise ValueError(f"need a source that can name a file, got {source!r}")
     names = sorted({name for found in trials.values() for name in found.present("task")})
     tasks = [_shipped(store.task(name)) for name in names]
     folder.mkdir(parents=True, exist_ok=True)
@@ -245,5 +247,6 @@ def export(store: MetadataStore, sources: Sequence[str], folder: Path) -> int:
 
 def _shipped(task: Task) -> dict[str, object]:
     record = {each.name: getattr(task, each.name) for each in fields(task)}
-    location, mark, options = task.data.partition("#")
-    return {**record, "data": Path(location).name + mark + options, "features": dict(task.features)}
+    location = location_of(task.data)
+    data = Path(location).name + task.data.removeprefix(location)
+    return {**record, "data": data, "features": dict(task.features)}

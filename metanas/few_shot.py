@@ -139,7 +139,8 @@ class Adapted:
         accuracy: on the images held out.
         ci95: half-width of its 95 % interval (Wilson's).
         judged: images held out.
-        shots: images of each class it learned from.
+        shots: images of each class it adapted to.
+        learned: images learned from in all, those of training after it included.
         seconds: that adaptation took, and training after it.
         test_accuracy: on the data's test part; NaN where there is none.
     """
@@ -151,6 +152,7 @@ class Adapted:
     ci95: float
     judged: int
     shots: int
+    learned: int
     seconds: float
     test_accuracy: float
 
@@ -187,8 +189,9 @@ def adapt(
         task: named in the trial.
         data: as `fitted` asks for it.
         source: of the trial.
-        shots: images of each class to learn from, taken from the training part; all
-            that every class has, `MOST_SHOTS` at most, by default.
+        shots: images of each class to learn from, taken from the training part; by default
+            adaptation takes all that every class has, `MOST_SHOTS` at most, and training
+            after it the whole part.
         steps: of gradient descent; by default the meta-architecture's own, see
             `metanas.meta.recipe.Inner`.
         epochs: of ordinary training of the discrete network afterwards.
@@ -199,21 +202,25 @@ def adapt(
         FloatingPointError: it diverged.
     """
     data = _in_channels(data, meta.input_shape)
-    chosen, shots = _shots(data.train, len(data.classes), shots, seed)
+    chosen, each = _shots(data.train, len(data.classes), shots, seed)
     begin = time.perf_counter()
     progress(0, 1, "adapting")
     support = data.train.images[chosen]
     with one_thread():
         first, architecture = _adapted(meta, support, len(data.classes), steps)
     module: nn.Module = first
-    rest = torch.ones(len(data.train), dtype=torch.bool)
-    rest[chosen] = False
-    held_out = [(data.val.images, data.val.labels)]
+    learned = torch.zeros(len(data.train), dtype=torch.bool)
+    learned[chosen] = True
     curve: list[float] = []
     if epochs:
-        module, curve = _trained(module, data, epochs, seed)
-    else:
-        held_out.append((data.train.images[rest], data.train.labels[rest]))
+        if shots is None:
+            learned[:] = True
+        known = Split(data.train.images[learned], data.train.labels[learned])
+        module, curve = _trained(module, replace(data, train=known), epochs, seed)
+    held_out = [
+        (data.val.images, data.val.labels),
+        (data.train.images[~learned], data.train.labels[~learned]),
+    ]
     seconds = time.perf_counter() - begin
     with one_thread():
         right = torch.cat([_right(module, images, labels) for images, labels in held_out])
@@ -226,7 +233,8 @@ def adapt(
     extras = {
         "params": float(counts.params),
         "flops": float(counts.flops),
-        "shots": float(shots),
+        "shots": float(each),
+        "learned": float(learned.sum()),
         "ci95": ci95,
         "accuracy": accuracy,
     }
@@ -245,8 +253,29 @@ def adapt(
     )
     progress(1, 1, "adapting")
     return Adapted(
-        module, trial, data.classes, accuracy, ci95, len(right), shots, seconds, test_accuracy
+        module,
+        trial,
+        data.classes,
+        accuracy,
+        ci95,
+        judged=len(right),
+        shots=each,
+        learned=int(learned.sum()),
+        seconds=seconds,
+        test_accuracy=test_accuracy,
     )
+
+
+def source_for(
+    meta: str, *, shots: int | None = None, steps: int | None = None, epochs: int | None = None
+) -> str:
+    """The source of a trial adapted from a meta-architecture of that name: what was asked for.
+
+    Results of other shots are other measurements, not known ones.
+    """
+    asked = {"epochs": epochs, "shots": shots, "steps": steps}
+    told = [f"{name}={value}" for name, value in asked.items() if value is not None]
+    return ",".join([f"few-shot:{meta}", *told])
 
 
 def _in_channels(data: TaskData, shape: tuple[int, int, int]) -> TaskData:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote, unquote
 
-FRAGMENT = re.compile(r"(?P<location>.*)#(?P<options>(?:[A-Za-z_]+=[^#]*)?)", re.DOTALL)
+FRAGMENT = re.compile(r"(?P<location>.*)#(?P<options>[A-Za-z_]+=[^#]*)", re.DOTALL)
 
 
 @dataclass(frozen=True)

@@ -83,16 +83,15 @@ def register(
 def describes(data: str, kind: str | None, task: Task) -> bool:
     """Whether a task was registered from such data.
 
-    Where the file or folder lies does not matter, nor what registering added to the options.
+    Where the file or folder lies does not matter.
     """
     if kind is not None and kind != task.kind:
         return False
     own = loader_of(task.kind).own
-    asked, known = (parse(each, own) for each in (data, task.data))
-    wanted, found = (
-        set(compose("", options).lstrip("#").split("&")) - {""} for _, options in (asked, known)
+    (asked, wanted), (known, found) = (
+        parse(each.removeprefix(f"{task.kind}:"), own) for each in (data, task.data)
     )
-    return Path(asked[0]).name == Path(known[0]).name and wanted <= found
+    return Path(asked).name == Path(known).name and wanted == found
 
 
 def guess_kind(data: str) -> str:
@@ -105,7 +104,7 @@ def guess_kind(data: str) -> str:
     prefix, colon, _ = data.partition(":")
     if colon and prefix in LOADERS:
         return prefix
-    location = _location(data)
+    location = location_of(data)
     if not location:
         raise FileNotFoundError("need a file or folder, or KIND:NAME, got an empty text")
     path = at_home(location)
@@ -123,6 +122,10 @@ def guess_kind(data: str) -> str:
     raise ValueError(f"cannot guess the kind of data, known are {', '.join(LOADERS)}: {data}")
 
 
-def _location(data: str) -> str:
-    # What options a kind has is not known yet: all of any kind are let through.
+def location_of(data: str) -> str:
+    """The location in data of a kind that is not known yet.
+
+    Raises:
+        ValueError: an option that no kind has, or a value out of range.
+    """
     return parse(data, {name for loader in LOADERS.values() for name in loader.own})[0]

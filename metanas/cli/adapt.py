@@ -36,7 +36,10 @@ def add_commands(commands: Commands) -> None:
         "--meta", default=DEFAULT_META, metavar="NAME", help=f"default {DEFAULT_META}"
     )
     adapt.add_argument(
-        "--shots", type=positive, metavar="K", help="images a class to learn from; default: all"
+        "--shots",
+        type=positive,
+        metavar="K",
+        help="images a class to learn from; default: all, of which adaptation takes 20 at most",
     )
     adapt.add_argument(
         "--steps",
@@ -60,7 +63,7 @@ def add_commands(commands: Commands) -> None:
 
 
 def _adapt(given: Namespace) -> None:
-    from metanas.few_shot import adapt, fitted
+    from metanas.few_shot import adapt, fitted, source_for
     from metanas.meta_shelf import fetch
     from metanas.networks.export import check_suffix, export
     from tasks.load import prepare
@@ -77,7 +80,9 @@ def _adapt(given: Namespace) -> None:
                 meta,
                 task,
                 data,
-                source=f"few-shot:{given.meta}",
+                source=source_for(
+                    given.meta, shots=given.shots, steps=given.steps, epochs=given.epochs
+                ),
                 shots=given.shots,
                 steps=given.steps,
                 epochs=given.epochs or 0,
@@ -119,6 +124,7 @@ def _adapted_document(
         "ci95": made.ci95,
         "judged": made.judged,
         "shots": made.shots,
+        "learned": made.learned,
         "classes": list(made.classes),
         "test_accuracy": made.test_accuracy,
         "space": trial.architecture.space,
@@ -137,9 +143,12 @@ def _adapted_text(
 ) -> list[Any]:
     trial = made.trial
     shape = "×".join(map(str, meta.input_shape))
+    learned = f"{made.shots} of each of {len(made.classes)} classes learned from"
+    if made.learned > made.shots * len(made.classes):
+        learned += f", then {made.learned} in all"
     return [
         f"{trial.task}: accuracy {made.accuracy:.4f} ± {made.ci95:.4f} on {made.judged} images "
-        f"held out; {made.shots} of each of {len(made.classes)} classes learned from",
+        f"held out; {learned}",
         f"{meta.space.format(trial.architecture)}",
         f"{int(trial.extras['params']):,} parameters, images {shape}; adapted from {name!r} in "
         f"{made.seconds:.1f} s",

@@ -105,10 +105,10 @@ def task_of(data: str, store: MetadataStore) -> Task:
     from metadata_store.errors import UnknownTask
     from metadata_store.records import TABLE_KIND, Task
     from tasks.home import at_home
-    from tasks.register import guess_kind
+    from tasks.register import guess_kind, location_of
 
     known = {task.name: task for task in store.tasks()}
-    location, hash_, options = data.partition("#")
+    location = location_of(data)
     path = at_home(location)
     registered = known.get(data)
     # A folder adapted to before is known by its trials; its images are still there.
@@ -121,10 +121,10 @@ def task_of(data: str, store: MetadataStore) -> Task:
     except FileNotFoundError:
         unknown = UnknownTask.among(data, known)
         raise FileNotFoundError(f"no task, file or folder {data!r}; {unknown}") from None
-    place = f"{path.resolve()}{hash_}{options}" if path.exists() else data
-    name = path.resolve().name or kind
-    if name in known and known[name].kind != TABLE_KIND and known[name].data != place:
-        name = f"{name}-{hashlib.blake2b(place.encode(), digest_size=4).hexdigest()}"
+    place = f"{path.resolve()}{data.removeprefix(location)}" if path.exists() else data
+    # Where the images lie tells them from others of that name, whose trials the store may hold.
+    digest = hashlib.blake2b(place.encode(), digest_size=4).hexdigest()
+    name = f"{path.resolve().name or kind}-{digest}"
     return Task(name, kind, place, 0, None, (), None, {})
 
 

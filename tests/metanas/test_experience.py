@@ -219,6 +219,37 @@ def test_sources_exported_together_keep_all_their_tasks(
     assert reference_tasks(tmp_path) == store.tasks()
 
 
+def test_a_source_that_names_another_folder_is_refused_before_anything_is_written(
+    experienced: tuple[MemoryStore, list[Trial]], tmp_path: Path
+) -> None:
+    store, told = experienced
+    other = MemoryStore()
+    for task in store.tasks():
+        other.add_task(task)
+    other.add_trials([*told, replace(told[0], source="../elsewhere")])
+    with pytest.raises(ValueError, match=r"name a file, got '\.\./elsewhere'"):
+        experience.export(other, ["tests", "../elsewhere"], tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_build_whose_tasks_name_their_kind_goes_on(tmp_path: Path) -> None:
+    settings = replace(
+        SETTINGS,
+        architectures=1,
+        tasks=(TaskSettings("one", f"synthetic:{SETTINGS.tasks[0].data}"),),
+    )
+    store = MemoryStore()
+    for added in (1, 0):
+        made = experience.build(
+            settings,
+            store,
+            checkpoints=tmp_path,
+            progress=lambda done, total, what: None,
+            spread=_here,
+        )
+        assert made == added
+
+
 def test_a_source_without_trials_cannot_be_exported(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="need trials of source 'tests'"):
         experience.export(MemoryStore(), ["tests"], tmp_path)

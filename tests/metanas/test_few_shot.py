@@ -1,6 +1,7 @@
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 from PIL import Image
 
 from metadata_store.records import Task, TrialState
+from metanas.evaluators.training import Lesson
 from metanas.few_shot import Adapted, adapt, fitted, meta_train
 from metanas.meta.meta_architecture import MetaArchitecture
 from metanas.meta.plan import Plan
@@ -89,8 +91,24 @@ def test_the_same_seed_adapts_alike(folder: Path) -> None:
 def test_training_may_go_on_from_the_adapted_weights(folder: Path) -> None:
     made = adapted(folder, epochs=2)
     assert made.trial.curve.epochs == (1, 2)
-    assert made.judged == 8
+    assert (made.judged, made.learned) == (8, 32)
     assert not made.module.training
+
+
+def test_training_after_adaptation_learns_from_no_more_than_the_shots_asked_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    learn = Lesson.__init__
+
+    def counted(self: Lesson, data: TaskData, *given: Any, **more: Any) -> None:
+        seen.append(len(data.train))
+        learn(self, data, *given, **more)
+
+    monkeypatch.setattr(Lesson, "__init__", counted)
+    made = adapted(folder, epochs=1, shots=2)
+    assert seen == [8]
+    assert (made.shots, made.learned, made.judged) == (2, 8, 4 * 10 - 8)
 
 
 def test_the_network_is_exported_whole(folder: Path, tmp_path: Path) -> None:

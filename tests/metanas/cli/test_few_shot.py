@@ -52,7 +52,8 @@ def test_the_journey_from_many_classes_to_a_network_of_five(
     out = tmp_path / "few.pt2"
     made = metanas.ok("adapt", few, "--meta", "mine", "--export", str(out))
     assert {"accuracy", "ci95", "architecture", "seconds"} <= made.keys()
-    assert (made["task"], made["shots"], made["judged"]) == ("few", 4, 5)
+    assert made["task"].startswith("few-")
+    assert (made["shots"], made["learned"], made["judged"]) == (4, 20, 5)
     network = torch.export.load(out).module()
     assert network(torch.rand(2, 1, 12, 12)).shape == (2, 5)
     info = metanas.ok("store", "info")
@@ -114,10 +115,23 @@ def test_a_folder_is_no_task_that_only_shares_its_name(
 ) -> None:
     few, other = folder(tmp_path / "few", 3, 6), folder(tmp_path / "x" / "few", 3, 6, seed=1)
     monkeypatch.chdir(tmp_path)
-    for _ in range(2):  # the second time the store knows a task of that name by its trial
-        assert metanas.ok("adapt", "few", "--shots", "2", "--no-mlflow")["task"] == "few"
+    adapted = [
+        metanas.ok("adapt", data, "--shots", "2", "--no-mlflow")["task"]
+        for data in ("few", "few", other)  # the second time the store knows it by its trial
+    ]
+    assert adapted[0] == adapted[1] != adapted[2]
+    assert all(name.startswith("few-") for name in adapted)
     metanas.ok("task", "add", "few", few)
-    assert metanas.ok("adapt", other, "--shots", "2", "--no-mlflow")["task"].startswith("few-")
+    assert metanas.ok("adapt", "few", "--shots", "2", "--no-mlflow")["task"] == "few"
+
+
+def test_results_of_other_shots_are_trials_of_their_own(
+    metanas: CommandLine, tmp_path: Path
+) -> None:
+    few = folder(tmp_path / "few", 3, 6)
+    for shots in ("1", "2"):
+        metanas.ok("adapt", few, "--shots", shots, "--no-mlflow")
+    assert metanas.ok("store", "info")["trials"] == 2
 
 
 def test_methods_are_compared_on_the_same_episodes(metanas: CommandLine, tmp_path: Path) -> None:
