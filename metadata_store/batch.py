@@ -46,16 +46,18 @@ class Trials(Sequence[Trial]):
     """A batch of n trials.
 
     Args:
-        table: with the columns and types of `SCHEMA`; those of `ENCODED` may
-            already be dictionaries. Its rows are trusted: see
-            `metadata_store.filters` for what is not.
+        table: with the columns of `SCHEMA`, perhaps of wider types; those of `ENCODED`
+            may already be dictionaries. Its rows are trusted: see `metadata_store.filters`
+            for what is not.
     """
 
     def __init__(self, table: pa.Table) -> None:
         columns = []
         for field in SCHEMA:
             column = table.column(field.name)
-            if field.name in ENCODED and not pa.types.is_dictionary(column.type):
+            if field.name not in ENCODED:
+                column = column.cast(field.type)
+            elif not pa.types.is_dictionary(column.type):
                 column = pc.dictionary_encode(column)
             columns.append(column)
         table = pa.table(columns, names=SCHEMA.names)

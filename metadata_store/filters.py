@@ -19,7 +19,15 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from metadata_store.batch import ENCODED, SCHEMA, STATES, Trials
-from metadata_store.records import INT32_MAX, Architecture, Choice, Trial, TrialState, is_storable
+from metadata_store.records import (
+    INT32_MAX,
+    LARGEST,
+    Architecture,
+    Choice,
+    Trial,
+    TrialState,
+    is_storable,
+)
 from metadata_store.table import conform
 
 Domain = Mapping[str, tuple[Choice, ...] | None]
@@ -218,7 +226,9 @@ def _are_numbers(text: str) -> bool:
     except (ValueError, RecursionError):
         return False
     return isinstance(extras, dict) and all(
-        isinstance(value, int | float) and not isinstance(value, bool) for value in extras.values()
+        isinstance(value, float)
+        or (isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST)
+        for value in extras.values()
     )
 
 

@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 import struct
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -22,6 +23,8 @@ Value = TypeVar("Value")
 
 FLOAT32_MAX = float.fromhex("0x1.fffffep127")
 INT32_MAX = 2**31 - 1
+INT64_MAX = 2**63 - 1
+LARGEST = sys.float_info.max
 TABLE_KIND = "table"
 """Kind of a task known only by its trials: there is no data to load."""
 
@@ -133,6 +136,8 @@ class Architecture:
                 )
             if isinstance(choice, float) and not math.isfinite(choice):
                 raise ValueError(f"choice {name!r} must be finite, got {choice!r}")
+            if isinstance(choice, int) and abs(choice) > INT64_MAX:
+                raise ValueError(f"choice {name!r} must fit in 64 bits")
         choices = _frozen(self.choices)
         text = json.dumps(dict(choices), sort_keys=True)
         object.__setattr__(self, "choices", choices)
@@ -255,6 +260,8 @@ class Trial:
         for name, value in self.extras.items():
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise ValueError(f"extra {name!r} must be an int or a float, got {value!r}")
+            if isinstance(value, int) and abs(value) > LARGEST:
+                raise ValueError(f"extra {name!r} is larger than any float")
         object.__setattr__(self, "extras", _frozen(self.extras))
 
     def __eq__(self, other: object) -> bool:

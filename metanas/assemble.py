@@ -276,7 +276,9 @@ def _make(
     for name in fixed:
         if name not in parameters:
             raise SettingsError(f"{what} {named.name!r} cannot be used here: it takes no {name}")
-    allowed = set(parameters) - set(fixed)
+    kinds = {each: _kind(parameters[each].annotation) for each in parameters if each not in fixed}
+    # What takes an object, a function to load with say, is no setting.
+    allowed = [each for each, kind in kinds.items() if kind is not None]
     options = {}
     for option, value in named.options.items():
         if option not in allowed:
@@ -284,16 +286,22 @@ def _make(
                 f"{what} {named.name!r} has no option {option!r}; {nearest(option, allowed)}"
             )
         where = f"option {option!r} of {what} {named.name!r}"
-        options[option] = _as_kind(value, parameters[option].annotation, where)
+        empty = value is None and "None" in str(parameters[option].annotation)
+        options[option] = value if empty else _as_kind(value, kinds[option], where)
     return make(**fixed, **options)
 
 
-def _as_kind(value: Option, annotation: object, where: str) -> Option:
-    """The value as an int, float, str or bool parameter takes it.
+def _kind(annotation: object) -> type | None:
+    """What a parameter takes besides None: int, float, str or bool; None if it is none of them.
 
     Why by the annotation's text: to evaluate it would import what only type checkers need.
     """
-    kind = {each.__name__: each for each in (int, float, str, bool)}.get(str(annotation))
+    known = {each.__name__: each for each in (int, float, str, bool)}
+    return known.get(str(annotation).removesuffix(" | None"))
+
+
+def _as_kind(value: Option, kind: type | None, where: str) -> Option:
+    """The value as a parameter of that kind takes it."""
     if kind is float and not isinstance(value, bool):
         # YAML reads 1e-3, without a point, as text.
         try:

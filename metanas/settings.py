@@ -335,7 +335,9 @@ def read_settings(path: Path, kind: type[Settings]) -> Settings:
         loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: cannot be read: {error}") from error
-    except yaml.YAMLError as error:
+    except RecursionError as error:
+        raise SettingsError(f"{path}: is nested too deep") from error
+    except (yaml.YAMLError, ValueError) as error:  # the latter: of the 99th of a month
         line = " ".join(str(error).split())
         raise SettingsError(f"{path}: is no YAML: {line}") from error
     return typing.cast(Settings, _parse(loaded, kind, str(path)))

@@ -61,9 +61,10 @@ def source_of(
 def _scaled(images: Mapping[str, NDArray[Any]], where: str) -> dict[str, NDArray[np.uint8]]:
     """To 0..255, by the range of all parts together."""
     arrays = list(images.values())
+    for array in arrays:
+        if array.dtype.kind not in "buif":
+            raise ValueError(f"pixels must be numbers, got {array.dtype}: {where}")
     kind = np.result_type(*arrays).kind
-    if kind not in "buif":
-        raise ValueError(f"pixels must be numbers, got {arrays[0].dtype}: {where}")
     low = min(float(array.min()) for array in arrays)
     high = max(float(array.max()) for array in arrays)
     if not (math.isfinite(low) and math.isfinite(high)):
@@ -145,7 +146,8 @@ def _flat(labels: NDArray[Any], where: str) -> NDArray[Any]:
         labels = labels[:, 0]
     if labels.ndim == 2 and labels.dtype.kind in "buif" and _one_hot(labels):
         labels = labels.argmax(axis=1)
-    if labels.dtype.kind == "f" and (labels == np.floor(labels)).all():
+    whole = labels.dtype.kind == "f" and np.isfinite(labels).all() and not (labels % 1).any()
+    if whole:
         labels = labels.astype(np.int64)
     if labels.dtype.kind == "S":
         labels = np.char.decode(labels, "utf-8", "replace")

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,7 +42,9 @@ def digest(*texts: str) -> str:
 def appearing(folder: Path) -> Iterator[Path]:
     """A scratch folder that becomes `folder` at the end, unless another has by then."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
+    # Not of `tempfile`, whose folders nobody else may read: a cache may be shared.
+    scratch = folder.parent / f".new-{uuid.uuid4().hex}"
+    scratch.mkdir()
     try:
         yield scratch
         try:

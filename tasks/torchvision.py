@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from tasks.cache import appearing
+from tasks.home import at_home
 from tasks.images import ImageSource
 from tasks.options import Options, nearest
 from tasks.source import Loader, Rows
@@ -73,7 +74,7 @@ def open_torchvision(location: str, options: Options, cache: Path) -> ImageSourc
             f"no classification set of torchvision is named {location!r}{nearest(location, SETS)}"
         )
     named = options.own.get("root")
-    root = Path(named) if named is not None else cache / "torchvision" / location
+    root = at_home(named) if named is not None else cache / "torchvision" / location
     if named is None and not root.is_dir():
         with appearing(root) as scratch:
             _parts(location, options, scratch)

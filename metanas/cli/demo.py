@@ -75,6 +75,9 @@ def _demo(given: Namespace) -> None:
     from metanas.settings import read_settings
 
     settings = read_settings(given.config, DemoSettings) if given.config else DIGITS
+    if given.store:
+        # Before anything of an earlier demo is deleted: it may not be one.
+        open_user_store(given.store, reference=settings.experience is None).close()
     _prepare(given.out)
     url = given.store or f"sqlite:///{given.out / 'store.db'}"
 

@@ -70,7 +70,13 @@ def _rows(path: Path) -> Iterator[Row]:
                 found = True
                 try:
                     trial = _trial(dataset, entry)
-                except (AttributeError, LookupError, TypeError, ValueError) as error:
+                except (
+                    ArithmeticError,
+                    AttributeError,
+                    LookupError,
+                    TypeError,
+                    ValueError,
+                ) as error:
                     raise ValueError(
                         f"{path}: want config, log and results of each configuration, "
                         f"{dataset} {number} has not: {type(error).__name__}: {error}"

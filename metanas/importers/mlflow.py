@@ -204,14 +204,19 @@ def _curve(client: MlflowClient, run: Run, key: str) -> dict[int, float]:
     return {point.step: point.value for point in points}
 
 
+MOST_DIGITS = 18
+"""Of a number; what has more is a name made of digits, and fits in no column of numbers."""
+
+
 def _choice(text: str) -> Choice:
     """What a parameter was before MLflow made it a text."""
     if text in ("True", "False"):
         return text == "True"
-    for kind in (int, float):
-        try:
-            number = kind(text)
-        except ValueError:
-            continue
-        return number if math.isfinite(number) else text
-    return text
+    if re.fullmatch(r"-?[0-9]+", text):
+        return int(text) if len(text) <= MOST_DIGITS else text
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    # Python also reads digits grouped by "_", which no number logged has.
+    return number if math.isfinite(number) and "_" not in text else text

@@ -4,16 +4,15 @@ import math
 
 from hypothesis import strategies as st
 
-from metadata_store.records import Architecture, LearningCurve, Trial, TrialState
+from metadata_store.records import INT64_MAX, Architecture, LearningCurve, Trial, TrialState
 
 names = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=8
 )
 texts = st.text(max_size=8)  # also NUL and lone surrogates: JSON escapes them
 numbers = st.one_of(st.floats(), st.integers(-(10**30), 10**30))
-choices = st.one_of(
-    st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), texts
-)
+whole = st.integers(-INT64_MAX, INT64_MAX)
+choices = st.one_of(st.booleans(), whole, st.floats(allow_nan=False, allow_infinity=False), texts)
 architectures = st.builds(Architecture, names, st.dictionaries(texts, choices, max_size=3))
 
 

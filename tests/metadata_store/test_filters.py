@@ -86,6 +86,10 @@ def test_no_rows_are_no_trials():
         ({"architecture": '{"number": NaN}'}, "architecture is no JSON object of choices"),
         ({"architecture": '{"number": 1e999}'}, "architecture is no JSON object of choices"),
         ({"architecture": "[" * 100_000}, "architecture is no JSON object of choices"),
+        (
+            {"architecture": '{"number": 1' + "0" * 400 + "}"},
+            "architecture is no JSON object of choices",
+        ),
         ({"architecture": '{"number": ' + "9" * 5000}, "architecture is no JSON object of choices"),
         ({"architecture": '{"number": 1, "op": "pool"}'}, "unknown choice"),
         ({"architecture": '{"number": "one", "op": "conv"}'}, "unknown choice"),
@@ -118,6 +122,7 @@ def test_no_rows_are_no_trials():
         ({"extras": "[" * 100_000}, "extras are no JSON object of numbers"),
         ({"extras": '{"params": "many"}'}, "extras are no JSON object of numbers"),
         ({"extras": '{"params": true}'}, "extras are no JSON object of numbers"),
+        ({"extras": '{"params": 1' + "0" * 400 + "}"}, "extras are no JSON object of numbers"),
     ],
     ids=lambda value: str(value)[:60],
 )

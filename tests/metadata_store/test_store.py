@@ -194,6 +194,8 @@ class TestUserStore:
         with open_user_store(form.format(tmp_path)) as store:
             assert list(store.trials()) == [a_trial(0), a_trial(1)]
             assert store.tasks() == [FLOWERS]
+            store.add_trials([a_trial(2)])
+            assert store.info().trials == 3
 
     def test_a_store_that_is_there_is_not_filled(self, reference: Path, tmp_path: Path) -> None:
         url = f"sqlite:///{tmp_path / 'store.db'}"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metadata_store.records import Architecture, LearningCurve, Trial, TrialState
+from metadata_store.records import INT64_MAX, Architecture, LearningCurve, Trial, TrialState
 from metanas.importers import Importer
 from metanas.importers.mlflow import as_key, fields_of, read_mlflow, tags_of
 from metanas.importers.mlflow_client import connected
@@ -156,7 +156,10 @@ texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 names = texts.filter(bool)
 choices = st.dictionaries(
     texts,
-    texts | st.integers() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False),
+    texts
+    | st.integers(-INT64_MAX, INT64_MAX)
+    | st.booleans()
+    | st.floats(allow_nan=False, allow_infinity=False),
     max_size=4,
 )
 
@@ -167,7 +170,7 @@ choices = st.dictionaries(
     space=names,
     metric=texts,
     choices=choices,
-    extras=st.dictionaries(texts, st.floats() | st.integers(), max_size=3),
+    extras=st.dictionaries(texts, st.floats() | st.integers(-INT64_MAX, INT64_MAX), max_size=3),
     seconds=st.floats(0) | st.just(float("nan")),
     length=st.integers(0, 9000),
 )
