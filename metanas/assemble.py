@@ -220,7 +220,13 @@ def make_pruner(
         from metanas.search import LCRankPruner
 
         made: optuna.pruners.BasePruner = _make(
-            {"lcranknet": LCRankPruner}, named, "pruner", store=sources, task=task, space=space
+            {"lcranknet": LCRankPruner},
+            # The same in all workers, who then agree.
+            named if "seed" in named.options else named.but(seed=settings.seed),
+            "pruner",
+            store=sources,
+            task=task,
+            space=space,
         )
         return made
     if named.name not in PRUNERS:

@@ -299,8 +299,8 @@ def _shots(train: Split, ways: int, shots: int | None, seed: int) -> tuple[Tenso
     fewest = min(len(each) for each in rows)
     if shots is not None and not 1 <= shots <= fewest:
         raise ValueError(
-            f"need 1 to {fewest} shots, as many training images as the smallest class has, "
-            f"got {shots}"
+            f"need 1 to {fewest} shots, got {shots}: the smallest class has {fewest} images "
+            f"beside those held out to judge by"
         )
     shots = min(fewest, MOST_SHOTS) if shots is None else shots
     return torch.cat([each[:shots] for each in rows]), shots

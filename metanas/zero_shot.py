@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from metadata_store.batch import Trials
 from metadata_store.records import TABLE_KIND, Architecture, Task
@@ -31,6 +32,9 @@ class NothingToLearnFrom(ValueError):
 
 POPULATION = 1000
 """Individuals of the evolution, as in the paper."""
+
+OVER = -1e6
+"""Fitness of an architecture just above a limit; far below all predictions."""
 
 
 @dataclass(frozen=True)
@@ -108,25 +112,12 @@ def zero_shot(
     """
     started = time.perf_counter()
     chosen, trials = sources(task, store, space=space, neighbours=neighbours, exclude=exclude)
-    # Before the fit: what nothing can meet need not be waited for.
+    limits = _Limits(space, task, max_params, max_flops)
     whole = space.enumerate()
-    listed, costs = _within(
-        _drawn(space, candidates, seed) if whole is None else whole,
-        space,
-        task,
-        max_params,
-        max_flops,
-    )
+    # Before the fit: what nothing can meet need not be waited for.
+    found = None if whole is None else limits.within(whole)
     predictor.fit(trials, {name: store.task(name) for name in trials.present("task")})
-    if whole is None:
-        evolved = simulated_evolution(
-            space,
-            lambda architectures: predictor.predict(architectures, task).mean,
-            listed[:POPULATION],
-            rng=np.random.default_rng(seed),
-        )
-        met = list({each.key: each for each in (*evolved, *listed)}.values())
-        listed, costs = _within(met, space, task, max_params, max_flops)
+    listed, costs = found or limits.within(_met(space, predictor, task, limits, candidates, seed))
     kept = _different(listed, costs, space)
     drawn = [listed[i] for i in kept]
     chosen_rows = recommend(predictor, drawn, task, top, space=space, seed=seed)
@@ -177,9 +168,32 @@ def sources(
     return chosen, trials
 
 
-def _drawn(space: SearchSpace, candidates: int, seed: int) -> list[Architecture]:
+def _met(
+    space: SearchSpace,
+    predictor: Predictor,
+    task: Task,
+    limits: _Limits,
+    candidates: int,
+    seed: int,
+) -> list[Architecture]:
+    """Random architectures, and what evolves from some of them on predicted scores; each once."""
     chooser = RandomChooser(np.random.default_rng(seed))
-    return [space.suggest(chooser) for _ in range(max(candidates, 2))]
+    drawn = [space.suggest(chooser) for _ in range(max(candidates, 2))]
+    cheapest_first = np.argsort(limits.excess(drawn), kind="stable")
+
+    def fitness(architectures: Sequence[Architecture]) -> NDArray[np.float64]:
+        excess = limits.excess(architectures)
+        mean = predictor.predict(architectures, task).mean
+        # All above the limits are worse than any within, the more the further.
+        return np.where(excess > 0, OVER * (1 + excess), mean)
+
+    evolved = simulated_evolution(
+        space,
+        fitness,
+        [drawn[i] for i in cheapest_first[:POPULATION].tolist()],
+        rng=np.random.default_rng(seed),
+    )
+    return list({each.key: each for each in (*evolved, *drawn)}.values())
 
 
 def _counted(chosen: Sequence[Neighbour], predictor: Predictor, task: Task) -> list[Neighbour]:
@@ -190,34 +204,58 @@ def _counted(chosen: Sequence[Neighbour], predictor: Predictor, task: Task) -> l
     return sorted(counted, key=lambda each: -each.weight)
 
 
-def _within(
-    architectures: Sequence[Architecture],
-    space: SearchSpace,
-    task: Task,
-    max_params: int | None,
-    max_flops: int | None,
-) -> tuple[list[Architecture], Costs | None]:
-    """The architectures that cost no more than allowed, and what they cost."""
-    limited = max_params is not None or max_flops is not None
-    costs = None if task.kind == TABLE_KIND else space.costs(architectures, task)
-    if costs is None:
-        if limited:
+@dataclass(frozen=True)
+class _Limits:
+    """What an architecture may cost on a task; None for no limit."""
+
+    space: SearchSpace
+    task: Task
+    max_params: int | None
+    max_flops: int | None
+
+    def excess(self, architectures: Sequence[Architecture]) -> NDArray[np.float64]:
+        """By what share each costs more than allowed, 0 where it does not; shape (n,).
+
+        Raises:
+            ValueError: there are limits, but no networks to count.
+        """
+        over = np.zeros(len(architectures))
+        if self.max_params is None and self.max_flops is None:
+            return over
+        costs = self._costs(architectures)
+        if costs is None:
             raise ValueError(
-                f"need networks to count parameters and FLOPs, got space {space.name!r} "
-                f"and task {task.name!r} of which there are none"
+                f"need networks to count parameters and FLOPs, got space {self.space.name!r} "
+                f"and task {self.task.name!r} of which there are none"
             )
-        return list(architectures), None
-    fits = np.ones(len(architectures), dtype=bool)
-    for values, most in ((costs.params, max_params), (costs.flops, max_flops)):
-        if most is not None:
-            fits &= values <= most
-    if not fits.any():
-        raise ValueError(
-            f"no architecture is within the limits: the least has {costs.params.min():,} "
-            f"parameters, the cheapest {costs.flops.min():,} multiply-adds"
-        )
-    kept = np.flatnonzero(fits)
-    return [architectures[i] for i in kept.tolist()], Costs(costs.params[kept], costs.flops[kept])
+        for values, most in ((costs.params, self.max_params), (costs.flops, self.max_flops)):
+            if most is not None:
+                over = np.maximum(over, values / max(most, 1) - 1)
+        return over
+
+    def within(
+        self, architectures: Sequence[Architecture]
+    ) -> tuple[list[Architecture], Costs | None]:
+        """Those that cost no more than allowed, and what they cost.
+
+        Raises:
+            ValueError: none do, or as `excess`.
+        """
+        kept = np.flatnonzero(self.excess(architectures) == 0)
+        costs = self._costs(architectures)
+        if costs is None:
+            return list(architectures), None
+        if not len(kept):
+            raise ValueError(
+                f"none of {len(architectures):,} architectures is within the limits: the least "
+                f"has {costs.params.min():,} parameters, the cheapest {costs.flops.min():,} "
+                f"multiply-adds"
+            )
+        fitting = Costs(costs.params[kept], costs.flops[kept])
+        return [architectures[i] for i in kept.tolist()], fitting
+
+    def _costs(self, architectures: Sequence[Architecture]) -> Costs | None:
+        return None if self.task.kind == TABLE_KIND else self.space.costs(architectures, self.task)
 
 
 def _different(

@@ -91,7 +91,7 @@ def _adapt(given: Namespace) -> None:
             )
         added = store.add_trials([made.trial])
     for file in given.export:
-        export(made.module, file, meta.input_shape)
+        export(made.module, file, meta.input_shape, classes=made.classes)
     if not added:
         log.warning("a trial of this architecture, seed and source is known; the store keeps it")
     run = logged(made.trial, given.export) if added and not given.no_mlflow else None

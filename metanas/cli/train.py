@@ -103,8 +103,9 @@ def _train(given: Namespace) -> None:
             f"training diverged in epoch {len(trained.trial.curve)}; the trial is stored as "
             f"failed, nothing is exported"
         )
+    classes = evaluator.load(task).classes
     for file in given.export:
-        export(trained.module, file, task.input_shape)
+        export(trained.module, file, task.input_shape, classes=classes)
     if not added:
         logging.getLogger(__name__).warning(
             "a trial of this architecture, seed and source is known; the store keeps that one"
@@ -112,7 +113,11 @@ def _train(given: Namespace) -> None:
     log = added and not given.no_mlflow
     run = _logged(trained.trial, given.export) if log else None
     shown = document(trained.trial, given.export, run)
-    emit(given, {**shown, "added": added}, _described(trained.trial, given.export))
+    emit(
+        given,
+        {**shown, "added": added, "classes": list(classes)},
+        _described(trained.trial, given.export),
+    )
 
 
 def _logged(trial: Trial, files: Sequence[Path]) -> str | None:

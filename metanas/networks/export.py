@@ -3,12 +3,14 @@
 ``.pt2`` is read with `torch.export.load(file).module()`, ``.onnx`` by any ONNX runtime.
 Both take a float batch (n, *input_shape) of any size n and give logits (n, classes);
 images are in [0, 1] where the network came from `metanas.evaluators.scratch`, which
-puts the normalisation inside.
+puts the normalisation inside. Which class a logit stands for is in the file too, as a JSON
+list of names: in ``.pt2`` the extra file `CLASSES`, in ``.onnx`` the metadata of that name.
 """
 
 from __future__ import annotations
 
 import copy
+import json
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -21,12 +23,19 @@ INPUT, OUTPUT = "images", "logits"
 """Names of the input and the output in an ONNX file."""
 
 
-def export(module: nn.Module, path: Path, input_shape: Sequence[int]) -> None:
+CLASSES = "classes.json"
+"""Name of the classes' names in both formats."""
+
+
+def export(
+    module: nn.Module, path: Path, input_shape: Sequence[int], *, classes: Sequence[str] = ()
+) -> None:
     """Writes the network in evaluation mode, whole or not at all; the module stays as it is.
 
     Args:
         path: ends in ``.pt2`` or ``.onnx``; missing folders are made.
         input_shape: of one input, e.g. (channels, height, width).
+        classes: names, in the order of the logits.
 
     Raises:
         ValueError: another suffix.
@@ -36,7 +45,8 @@ def export(module: nn.Module, path: Path, input_shape: Sequence[int]) -> None:
     plain = copy.deepcopy(module).cpu().to(memory_format=torch.contiguous_format).eval()
     part = path.with_name(f".{os.getpid()}.{path.name}")
     try:
-        WRITERS[path.suffix](plain, part, torch.zeros(2, *input_shape))
+        named = json.dumps(list(classes), ensure_ascii=False)
+        WRITERS[path.suffix](plain, part, torch.zeros(2, *input_shape), named)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -50,11 +60,11 @@ def check_suffix(path: Path) -> None:
         raise ValueError(f"need a file that ends in {' or '.join(WRITERS)}, got {path}")
 
 
-def _write_pt2(module: nn.Module, path: Path, batch: Tensor) -> None:
-    torch.export.save(_program(module, batch), path)
+def _write_pt2(module: nn.Module, path: Path, batch: Tensor, classes: str) -> None:
+    torch.export.save(_program(module, batch), path, extra_files={CLASSES: classes})
 
 
-def _write_onnx(module: nn.Module, path: Path, batch: Tensor) -> None:
+def _write_onnx(module: nn.Module, path: Path, batch: Tensor, classes: str) -> None:
     with warnings.catch_warnings():
         # The exporter's own use of deprecated functions is not the caller's business.
         warnings.simplefilter("ignore")
@@ -67,6 +77,7 @@ def _write_onnx(module: nn.Module, path: Path, batch: Tensor) -> None:
         )
     if program is None:
         raise RuntimeError("the ONNX exporter gave no program")
+    program.model.metadata_props[CLASSES] = classes
     program.save(str(path), external_data=False)
 
 
@@ -77,7 +88,7 @@ def _program(module: nn.Module, batch: Tensor) -> torch.export.ExportedProgram:
         )
 
 
-WRITERS: Mapping[str, Callable[[nn.Module, Path, Tensor], None]] = {
+WRITERS: Mapping[str, Callable[[nn.Module, Path, Tensor, str], None]] = {
     ".pt2": _write_pt2,
     ".onnx": _write_onnx,
 }

@@ -9,6 +9,7 @@ stopped before some have finished.
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +32,8 @@ from metanas.rankers.lone import LoneSearch
 from metanas.search.study import ARCHITECTURE, standing
 from metanas.search.study_space import as_architecture
 from metanas.spaces import space_of
+
+log = logging.getLogger(__name__)
 
 EXPLANATION = "lcranknet"
 """User attribute of a stopped trial: ``probability``, ``epochs``, ``left``, ``best``, ``delta``,
@@ -159,6 +162,7 @@ class LCRankPruner(BasePruner):
         if not self._looked:
             self._space, known = self._sources(trial)
             if self._space is not None:
+                log.info("learning from %d past curves", len(known))
                 ranker = self._make(space=self._space, seed=self._seed, outcome=self._outcome)
                 self._ranker = ranker.fit(known, {})
             self._looked = True

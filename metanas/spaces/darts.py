@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -233,9 +234,10 @@ class Darts:
     def costs(self, architectures: Sequence[Architecture], task: Task) -> Costs:
         """Sums over the edges, for what one adds does not depend on the others."""
         cells = [self.cells(architecture) for architecture in architectures]
-        empty = self._price(None, task)
+        told = task.input_shape, task.n_classes or 2
+        empty = _price(self, None, *told)
         prices = {
-            key: tuple(np.subtract(self._price(key, task), empty))
+            key: tuple(np.subtract(_price(self, key, *told), empty))
             for key in sorted({key for each in cells for key in _priced(each)})
         }
         totals = np.array(
@@ -251,7 +253,7 @@ class Darts:
                 f"need a task of labelled images, channels x height x width, got {task.name!r} "
                 f"with inputs {task.input_shape} and classes {task.n_classes}"
             )
-        return self._network(cells, task.input_shape, task.n_classes)
+        return self.network(cells, task.input_shape, task.n_classes)
 
     @property
     def frame(self) -> Frame:
@@ -261,9 +263,10 @@ class Darts:
         stem = (self.stem,) * self.stem_depth
         return Frame(self.width, self.nodes, self.layout, stem, self.grid)
 
-    def _network(
+    def network(
         self, cells: Mapping[str, Cell], input_shape: tuple[int, ...], n_classes: int
     ) -> CellNetwork:
+        """The network of these cells."""
         from metanas.networks.darts_ops import Norm
         from metanas.networks.mixed import CellNetwork
 
@@ -271,27 +274,30 @@ class Darts:
             self.frame, kept(cells), input_shape=input_shape, norm=Norm(), n_classes=n_classes
         )
 
-    def _price(self, key: tuple[str, bool, str] | None, task: Task) -> tuple[int, int]:
-        """Parameters and multiply-adds of skip connections everywhere but on one edge.
 
-        Args:
-            key: that edge's kind of cell, whether it leaves an input, its operation.
-        """
-        from metanas.networks.counts import count
+@lru_cache(maxsize=4096)
+def _price(
+    space: Darts, key: tuple[str, bool, str] | None, shape: tuple[int, ...], n_classes: int
+) -> tuple[int, int]:
+    """Parameters and multiply-adds of skip connections everywhere but on one edge.
 
-        nodes = tuple(
-            ((0, "skip_connect"), (head - 1, "skip_connect")) for head in range(2, 2 + self.nodes)
-        )
-        cells: dict[str, Cell] = dict.fromkeys(KINDS, nodes)
-        if key is not None:
-            kind, from_input, operation = key
-            changed = [list(node) for node in nodes]
-            at, term = (0, 0) if from_input else (1, 1)
-            changed[at][term] = (changed[at][term][0], operation)
-            cells[kind] = tuple((node[0], node[1]) for node in changed)
-        shape = task.input_shape
-        counts = count(self._network(cells, shape, task.n_classes or 2), shape)
-        return counts.params, counts.flops
+    Args:
+        key: that edge's kind of cell, whether it leaves an input, its operation.
+    """
+    from metanas.networks.counts import count
+
+    nodes = tuple(
+        ((0, "skip_connect"), (head - 1, "skip_connect")) for head in range(2, 2 + space.nodes)
+    )
+    cells: dict[str, Cell] = dict.fromkeys(KINDS, nodes)
+    if key is not None:
+        kind, from_input, operation = key
+        changed = [list(node) for node in nodes]
+        at, term = (0, 0) if from_input else (1, 1)
+        changed[at][term] = (changed[at][term][0], operation)
+        cells[kind] = tuple((node[0], node[1]) for node in changed)
+    counts = count(space.network(cells, shape, n_classes), shape)
+    return counts.params, counts.flops
 
 
 def kept(cells: Mapping[str, Cell]) -> dict[str, dict[tuple[int, int], tuple[str, ...]]]:

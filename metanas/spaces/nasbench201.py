@@ -123,14 +123,18 @@ class NasBench201:
         return list(_cells())
 
     def parse(self, text: str) -> Architecture:
-        """Reads ``|nor_conv_3x3~0|+|none~0|skip_connect~1|+|…|``, or JSON as in a trial table."""
+        """Reads ``|nor_conv_3x3~0|+|none~0|skip_connect~1|+|…|``, or JSON as in a trial table.
+
+        White space plays no part.
+        """
         if text.lstrip().startswith("{"):
             try:
                 architecture = Architecture.from_json(self.name, text)
             except json.JSONDecodeError as error:
                 raise ValueError(f"no JSON object of choices: {text[:80]!r} ({error})") from error
         else:
-            architecture = Architecture(self.name, _parsed(text))
+            # A terminal may have broken it into lines.
+            architecture = Architecture(self.name, _parsed("".join(text.split())))
         self.validate(architecture)
         return architecture
 

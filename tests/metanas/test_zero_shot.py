@@ -10,6 +10,7 @@ from metadata_store.records import Architecture, LearningCurve, Task, Trial, Tri
 from metanas.predictors.gradient_boosting import GradientBoosting
 from metanas.predictors.ridge import Ridge
 from metanas.predictors.tapas import Tapas
+from metanas.spaces.darts import Darts
 from metanas.spaces.nasbench201 import NasBench201
 from metanas.spaces.random_chooser import RandomChooser
 from metanas.spaces.table import TableSpace
@@ -133,6 +134,35 @@ def test_recommendations_keep_within_the_limits_and_compute_different_things() -
 def test_limits_nothing_meets_are_an_error_that_names_the_least() -> None:
     with pytest.raises(ValueError, match="the least has"):
         asked(filled(["a"]), max_params=10)
+
+
+def test_evolution_finds_what_is_within_limits_that_no_drawn_architecture_keeps() -> None:
+    space = Darts(width=4, stem=4)
+    rng = np.random.default_rng(0)
+    drawn = [space.suggest(RandomChooser(rng)) for _ in range(30)]
+    params = space.costs(drawn, task("new", 0.3)).params
+    store = MemoryStore()
+    store.add_task(task("a", 0.2))
+    store.add_trials(
+        Trial(
+            "a",
+            each,
+            LearningCurve("val_accuracy", (1,), (float(cost) / 1e6,)),
+            TrialState.COMPLETED,
+            0,
+            "tests",
+        )
+        for each, cost in zip(drawn, params, strict=True)
+    )
+    most = int(params.min())
+    given: dict[str, Any] = {"space": space, "predictor": Ridge(space=space), "seed": 1}
+    whole = asked(store, **given)
+    found = asked(store, **given, max_params=most)
+    assert all(each.params is not None and each.params <= most for each in found.recommendations)
+    assert len(found.recommendations) == 4
+    # Most of what evolves keeps to the limit, and is what the score likes best within it.
+    assert found.scored > 0.5 * whole.scored
+    assert max(each.params or 0 for each in found.recommendations) > 0.8 * most
 
 
 def test_nothing_to_learn_from_is_an_error() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 from torch import nn
 
 from metanas.networks.cell_network import cell_network
-from metanas.networks.export import check_suffix, export
+from metanas.networks.export import CLASSES, check_suffix, export
 from metanas.networks.ops import Normalised
 
 EDGES = ("op_0_1", "op_0_2", "op_1_2", "op_0_3", "op_1_3", "op_2_3")
@@ -94,3 +95,19 @@ def test_another_suffix_is_refused(name: str, tmp_path: Path) -> None:
         check_suffix(tmp_path / name)
     with pytest.raises(ValueError, match=r"ends in \.pt2 or \.onnx"):
         export(nn.Identity(), tmp_path / name, SHAPE)
+
+
+@pytest.mark.parametrize("suffix", [".pt2", ".onnx"])
+def test_the_file_says_which_class_a_logit_stands_for(suffix: str, tmp_path: Path) -> None:
+    classes = ("Gänseblümchen", "rose", "7", "", "tulip, red")
+    file = tmp_path / f"network{suffix}"
+    export(trained_network(), file, SHAPE, classes=classes)
+    if suffix == ".pt2":
+        more = {CLASSES: ""}
+        torch.export.load(file, extra_files=more)
+        text = more[CLASSES]
+    else:
+        import onnxruntime
+
+        text = onnxruntime.InferenceSession(file).get_modelmeta().custom_metadata_map[CLASSES]
+    assert tuple(json.loads(text)) == classes

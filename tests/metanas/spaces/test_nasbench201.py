@@ -40,6 +40,10 @@ class TestNasBench201(SpaceContract):
         assert architecture.choices["op_1_2"] == "nor_conv_3x3"
         assert space.format(architecture) == BEST
 
+    def test_a_string_that_a_terminal_broke_is_read(self, space: NasBench201) -> None:
+        text = space.format(space.enumerate()[9000])
+        assert space.parse(f" {text[:30]} \n   {text[30:60]}\n{text[60:]}  ") == space.parse(text)
+
     @pytest.mark.parametrize(
         "text",
         [
