@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from argparse import Namespace
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from metanas.cli.arguments import Commands, command, group
 from metanas.cli.opened import opened
 from metanas.cli.output import emit, table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+log = logging.getLogger(__name__)
+
+LOSS = re.compile(r"loss|error|rmse|mse|mae|perplexity", re.IGNORECASE)
+"""Names of metrics of which less is better."""
 
 FORMATS = ("trials", "nasbench201", "nas-bench-graph", "lcbench", "mlflow", "optuna")
 
@@ -48,12 +60,39 @@ def _import(given: Namespace) -> None:
     from metanas.assemble import domains
     from metanas.importers import IMPORTERS
 
+    lowest: dict[str, float] = {}
     tables = (part for file in given.files for part in IMPORTERS[given.format](file))
     with opened(given) as store:
-        report = asdict(ingest(store, tables, domains()))
+        report = asdict(ingest(store, _watched(tables, lowest), domains()))
+    for metric, value in lowest.items():
+        if metric and LOSS.search(metric) and value > 0:
+            log.warning(
+                "higher counts as better, and %r is always above 0: negate it if less is better",
+                metric,
+            )
     rows = [("added", report["added"]), ("already known", report["known"])]
     rows += [(f"rejected: {reason}", n) for reason, n in report["rejected"].items()]
     emit(given, report, table("", ("trials", "count"), rows))
+
+
+def _watched(tables: Iterable[pa.Table], lowest: dict[str, float]) -> Iterator[pa.Table]:
+    """The tables as they are; `lowest` gets each metric's least finite value in them."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for part in tables:
+        curves = part.column("values")
+        points = pa.table(
+            {
+                "metric": part.column("metric").take(pc.list_parent_indices(curves)),
+                "value": pc.list_flatten(curves),
+            }
+        )
+        least = points.filter(pc.is_finite(points["value"])).group_by("metric")
+        for row in least.aggregate([("value", "min")]).to_pylist():
+            name, value = row["metric"], row["value_min"]
+            lowest[name] = min(value, lowest.get(name, value))
+        yield part
 
 
 def _export(given: Namespace) -> None:

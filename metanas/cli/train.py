@@ -39,10 +39,10 @@ def add_commands(commands: Commands) -> None:
     train.add_argument(
         "architecture", metavar="ARCHITECTURE", help="as zero-shot prints it, or a JSON object"
     )
-    train.add_argument("--epochs", type=positive, metavar="N")
-    train.add_argument("--batch-size", type=positive, metavar="N")
-    train.add_argument("--lr", type=float, metavar="X")
-    train.add_argument("--device", metavar="D", help="cpu, cuda or auto")
+    train.add_argument("--epochs", type=positive, metavar="N", help="default 12")
+    train.add_argument("--batch-size", type=positive, metavar="N", help="default 64")
+    train.add_argument("--lr", type=float, metavar="X", help="first learning rate (default 0.1)")
+    train.add_argument("--device", metavar="D", help="cpu, cuda or auto (the default)")
     train.add_argument("--seed", type=seed, metavar="N")
     train.add_argument(
         "--export",
