@@ -7,7 +7,9 @@ anywhere, prints sharply and needs no script.
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,16 +24,22 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # Okabe and Ito's colours, told apart by people with any colour vision.
-BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY = (
+BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK, GREY = (
     "#0072b2",
     "#e69f00",
     "#009e73",
     "#d55e00",
     "#cc79a7",
     "#56b4e9",
+    "#222222",
     "#8a8a8a",
 )
 CYCLE = (BLUE, RED, GREEN, ORANGE, PURPLE, SKY)
+OPERATIONS = (*CYCLE, BLACK)
+"""Of operations, by their place in the space's list."""
+
+FEWEST, LOW = 5, 0.02
+"""Of fewer values none is an outlier; of more, this share may be."""
 
 RUN: dict[str, Any] = {"color": "#c4c4c4", "linewidth": 0.9, "zorder": 1}
 """A learning curve among many."""
@@ -67,29 +75,62 @@ def neighbour_bars(weights: Mapping[str, float]) -> str:
         return _svg(figure)
 
 
+@dataclass(frozen=True)
+class Points:
+    """What was predicted and measured under one source, n architectures.
+
+    Attributes:
+        name: of the source.
+        predicted, std, measured: shape (n,).
+    """
+
+    name: str
+    predicted: NDArray[np.float64]
+    std: NDArray[np.float64]
+    measured: NDArray[np.float64]
+
+
 def predicted_against_measured(
-    predicted: ArrayLike, std: ArrayLike, measured: ArrayLike, *, metric: str, correlation: float
+    groups: Sequence[Points], *, metric: str, correlation: float | None
 ) -> str:
-    """One point an architecture, with the prediction's uncertainty; shapes (n,).
+    """One point an architecture, with the prediction's uncertainty; a colour a source.
 
     The predictor's scale is its own, so only the order of its values says something.
+
+    Args:
+        groups: the largest first; those that no colour is left for share a grey.
+        correlation: by rank, within the groups; None where it is not defined.
     """
     with rc_context(STYLE):
-        figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+        named = min(len(groups), len(CYCLE) + 1) if len(groups) > 1 else 0
+        figure = Figure(figsize=(6.4, 4.2 + 0.17 * named), layout="constrained")
         axes = figure.subplots()
-        axes.errorbar(
-            np.asarray(predicted),
-            np.asarray(measured),
-            xerr=np.asarray(std),
-            fmt="o",
-            color=BLUE,
-            ecolor="#b8d4e8",
-            markersize=5,
-            elinewidth=1,
-        )
+        measured = np.concatenate([group.measured for group in groups])
+        low = _cut(axes, measured, measured)
+        for index, group in enumerate(groups):
+            own = index < len(CYCLE)
+            colour, name = (CYCLE[index], group.name) if own else (GREY, "others")
+            inside = group.measured >= low
+            axes.errorbar(
+                group.predicted[inside],
+                group.measured[inside],
+                xerr=group.std[inside],
+                fmt="o",
+                color=colour,
+                ecolor=(colour, 0.25),
+                markersize=5,
+                elinewidth=1,
+                label=name if index <= len(CYCLE) else None,
+            )
+            _at_edge(axes, group.predicted[~inside], colour)
+        _told_below(axes, int((measured < low).sum()))
         axes.set_xlabel("predicted before any training (predictor's scale)")
         axes.set_ylabel(f"measured: best {metric}")
-        axes.set_title(f"rank correlation (Spearman) {correlation:.2f}", loc="left", fontsize=10)
+        told = "not defined here" if correlation is None else f"{correlation:.2f}"
+        within = " within sources" if len(groups) > 1 else ""
+        axes.set_title(f"rank correlation (Spearman){within}: {told}", loc="left", fontsize=10)
+        if named:
+            figure.legend(loc="outside lower left", fontsize=8)
         return _svg(figure)
 
 
@@ -103,9 +144,10 @@ def learning_curves(
     with rc_context(STYLE):
         figure = Figure(figsize=(6.4, 4.0), layout="constrained")
         axes = figure.subplots()
+        below = _cut_curves(axes, curves)
         for index, (epochs, values) in enumerate(curves):
-            if index not in highlighted:
-                axes.plot(epochs, values, color="#c4c4c4", linewidth=0.9, zorder=1)
+            if index not in highlighted and index not in below:
+                axes.plot(epochs, values, **RUN)
         for colour, (index, name) in zip(
             _colours(len(highlighted)), highlighted.items(), strict=True
         ):
@@ -157,8 +199,9 @@ def run_curves(
     with rc_context(STYLE):
         figure = Figure(figsize=(6.4, 4.0), layout="constrained")
         axes = figure.subplots()
+        below = _cut_curves(axes, curves)
         for index, (epochs, values) in enumerate(curves):
-            if not epochs:
+            if not epochs or index in below:
                 continue
             style = {"color": BLUE, "linewidth": 2, "zorder": 3} if index == best else RUN
             lone = "o" if len(epochs) == 1 else None
@@ -210,13 +253,16 @@ def tradeoff(methods: Mapping[str, Sequence[tuple[float, float]]], *, unit: str)
         return _svg(figure)
 
 
-def cells(graphs: Sequence[Sequence[Edge]]) -> list[str]:
-    """Cells as graphs, an operation in the same colour in all of them.
+def cells(graphs: Sequence[Sequence[Edge]], operations: Sequence[str]) -> list[str]:
+    """Cells as graphs.
 
     Nodes from left to right, an arrow an operation; edges that no signal passes are left out.
+
+    Args:
+        operations: all that the space has, in its order: an operation's colour is that of
+            its place, so the same in every report. What is not among them is grey.
     """
-    operations = sorted({edge.operation for edges in graphs for edge in edges if edge.live})
-    colours = dict(zip(operations, _colours(len(operations)), strict=True))
+    colours = {name: OPERATIONS[i % len(OPERATIONS)] for i, name in enumerate(operations)}
     return [_cell(edges, colours) for edges in graphs]
 
 
@@ -230,7 +276,12 @@ def _cell(edges: Sequence[Edge], colours: Mapping[str, str]) -> str:
         place = dict(zip(nodes, _places(len(nodes)), strict=True))
         for edge in edges:
             if edge.live:
-                _arrow(axes, place[edge.tail], place[edge.head], edge.operation, colours)
+                # Nearer the start than the middle: in a complete graph the middles coincide.
+                # From inner nodes nearer still, off the label of the edge from in to out.
+                later = 0.30 if edge.head == nodes[-1] else 0.22
+                along = 0.36 if edge.tail == nodes[0] else later
+                colour = colours.get(edge.operation, GREY)
+                _arrow(axes, place[edge.tail], place[edge.head], edge.operation, colour, along)
         for node in nodes:
             label = "in" if node == nodes[0] else "out" if node == nodes[-1] else str(node)
             x, y = place[node].tolist()
@@ -247,29 +298,30 @@ def _arrow(
     start: NDArray[np.float64],
     end: NDArray[np.float64],
     operation: str,
-    colours: Mapping[str, str],
+    colour: str,
+    along: float,
 ) -> None:
+    """Labelled with its operation, `along` of the way from start to end."""
     axes.annotate(
         "",
         xy=tuple(end),
         xytext=tuple(start),
         arrowprops={
             "arrowstyle": "-|>",
-            "color": colours[operation],
+            "color": colour,
             "linewidth": 1.8,
             "shrinkA": 12,
             "shrinkB": 12,
         },
     )
-    # Nearer the start than the middle: in a complete graph the middles coincide.
-    x, y = start + 0.36 * (end - start)
+    x, y = start + along * (end - start)
     axes.annotate(
         operation.replace("_", " "),
         (x, y),
         ha="center",
         va="center",
         fontsize=8,
-        color=colours[operation],
+        color=colour,
         bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none"},
         zorder=5,
     )
@@ -283,6 +335,61 @@ def _places(count: int) -> NDArray[np.float64]:
         [0.0 if i in (0, count - 1) else (0.8 + 0.35 * i) * (-1) ** (i + 1) for i in range(count)]
     )
     return np.stack([x, y], axis=1)
+
+
+def _cut(axes: Axes, lows: NDArray[np.float64], values: NDArray[np.float64]) -> float:
+    """Ends the y axis above the outliers, where else they would leave the rest a flat band.
+
+    Args:
+        lows: lowest value of each thing drawn.
+        values: all that is drawn.
+
+    Returns:
+        What lies below this is out of sight; -inf for nothing.
+    """
+    lows, values = lows[np.isfinite(lows)], values[np.isfinite(values)]
+    if len(lows) < FEWEST:
+        return -math.inf
+    top, low = float(values.max()), float(np.quantile(lows, LOW, method="higher"))
+    if top - low >= (top - lows.min()) / 2:
+        return -math.inf
+    # Where the rest is one value its height says nothing of how much room it needs.
+    margin = 0.08 * (top - low) or 0.02 * (top - float(lows.min()))
+    axes.set_ylim(low - margin, top + margin)
+    return low - margin
+
+
+def _cut_curves(axes: Axes, curves: Sequence[tuple[Sequence[int], Sequence[float]]]) -> set[int]:
+    """As `_cut`; marks the curves that are wholly below, and says which they are."""
+    values = [np.asarray(each, float) for _, each in curves]
+    values = [each[np.isfinite(each)] for each in values]
+    lows = np.array([each.min(initial=math.inf) for each in values])
+    low = _cut(axes, lows, np.concatenate([np.empty(0), *values]))
+    below = {
+        index
+        for index, each in enumerate(values)
+        if len(each) and each.max(initial=-math.inf) < low
+    }
+    _at_edge(axes, [curves[index][0][0] for index in sorted(below)], GREY)
+    _told_below(axes, len(below))
+    return below
+
+
+def _at_edge(axes: Axes, x: ArrayLike, colour: str) -> None:
+    """Marks what lies below the lower edge."""
+    axes.plot(
+        np.asarray(x),
+        np.full(len(np.asarray(x)), 0.02),
+        "v",
+        color=colour,
+        markersize=5,
+        transform=axes.get_xaxis_transform(),
+    )
+
+
+def _told_below(axes: Axes, count: int) -> None:
+    if count:
+        axes.text(0.02, 0.06, f"▾ {count} below", transform=axes.transAxes, fontsize=8)
 
 
 def _colours(count: int) -> list[str]:

@@ -16,16 +16,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metadata_store.batch import Trials
-from metadata_store.records import Task
+from metadata_store.records import Architecture, Task
 from metadata_store.store import MetadataStore
 from metanas import plots
 from metanas.assemble import make_predictor, run_zero_shot
 from metanas.protocols import Prediction, SearchSpace
+from metanas.search.record import SOURCE as SEARCHED
 from metanas.settings import ZeroShotSettings
 from metanas.zero_shot import NothingToLearnFrom, Recommendation, ZeroShot
 
 MOST_CURVES = 200
 """A plot of more learning curves shows nothing more."""
+
+LISTED = 10
+"""Trials in the table."""
 
 WRAP = ' class="wrap"'
 
@@ -53,9 +57,10 @@ class TaskReport:
     """What a report on a task shows.
 
     Attributes:
-        trials: of the task, in the recommendation's space.
+        trials: of the task, in the recommendation's space, each measurement once.
         prediction: for ``trials``' distinct architectures, made without these
             trials; None where nothing could be learned from.
+        repeats: trials left out because they repeat one of ``trials``.
     """
 
     task: Task
@@ -63,14 +68,18 @@ class TaskReport:
     trials: Trials
     zero_shot: ZeroShot | None
     prediction: Prediction | None
+    repeats: int = 0
 
     def html(self) -> str:
         """The whole document."""
         name = html.escape(self.task.name)
+        sources = len(self.trials.present("source"))
+        lead = f"{len(self.trials):,} trials in space {html.escape(self.space.name)}"
+        lead += f", from {sources} sources" * (sources > 1)
+        lead += f"; {self.repeats:,} more only repeat some of them" * (self.repeats > 0)
         parts = [
             f"<h1>{name}</h1>",
-            f'<p class="lead">{len(self.trials):,} trials in space '
-            f"{html.escape(self.space.name)}.</p>",
+            f'<p class="lead">{lead}.</p>',
             self._facts(),
             *self._recommended(),
             *self._measured(),
@@ -97,10 +106,7 @@ class TaskReport:
                 "so nothing can be recommended yet.</p>"
             ]
         found = self.zero_shot
-        graphs = [self.space.edges(each.architecture) for each in found.recommendations]
-        drawn = (
-            plots.cells([edges or () for edges in graphs]) if all(graphs) else [""] * len(graphs)
-        )
+        drawn = cells(self.space, [each.architecture for each in found.recommendations])
         weights = {neighbour.task: neighbour.weight for neighbour in found.neighbours}
         return [
             "<h2>Learned from</h2>",
@@ -118,22 +124,27 @@ class TaskReport:
             facts.append(f"{each.params:,} parameters, {each.flops / 1e6:.2f} M multiply-adds")
         measured = self._best_of(each)
         if measured is not None:
-            facts.append(f"<b>measured since: {measured:.4f}</b>")
+            score, source = measured
+            facts.append(f"<b>measured since: {score:.4f}</b> ({html.escape(source)})")
         text = html.escape(self.space.format(each.architecture))
         return (
             f'<div class="card"><h3>{rank}</h3>{drawn}<div>{"<br>".join(facts)}</div>'
             f"<code>{text}</code></div>"
         )
 
-    def _best_of(self, each: Recommendation) -> float | None:
+    def _best_of(self, each: Recommendation) -> tuple[float, str] | None:
+        """The highest score, and its source: other sources may have trained otherwise."""
         key = self.space.canonical(each.architecture)
         same = [
             code
             for code, other in enumerate(self.trials.architectures)
             if self.space.canonical(other) == key
         ]
-        scores = self.trials.scores[np.isin(self.trials.architecture_codes, same)]
-        return float(np.nanmax(scores)) if np.isfinite(scores).any() else None
+        trials = self.trials.take(np.isin(self.trials.architecture_codes, same))
+        if not np.isfinite(trials.scores).any():
+            return None
+        best = trials[int(np.nanargmax(trials.scores))]
+        return float(np.nanmax(trials.scores)), best.source
 
     def _measured(self) -> list[str]:
         trials = self.trials
@@ -141,39 +152,53 @@ class TaskReport:
             return ["<h2>Measured</h2><p>No trial on this task yet.</p>"]
         metric = trials.present("metric")[0]
         order = np.argsort(-np.nan_to_num(trials.best, nan=-math.inf), kind="stable")
-        parts = ["<h2>Measured</h2>", self._best_table(order[:10].tolist(), metric)]
+        more = len(trials) > LISTED
+        told = f"<p>The best {LISTED} of {len(trials):,}.</p>" if more else ""
         # The best three are named; of the others enough to see where they run.
         rest = np.linspace(3, len(order) - 1, min(max(len(order) - 3, 0), MOST_CURVES)).astype(int)
         shown = np.concatenate([order[:3], order[rest]])
         rows = [trials[int(row)].curve for row in shown]
         names = {i: f"{i + 1}. best: {trials.best[row]:.4f}" for i, row in enumerate(shown[:3])}
-        parts.append(
-            plots.learning_curves([(c.epochs, c.values) for c in rows], names, metric=metric)
-        )
-        return parts + self._agreement(metric)
+        drawn = plots.learning_curves([(c.epochs, c.values) for c in rows], names, metric=metric)
+        return [
+            f"<h2>Measured</h2>{told}",
+            self._best_table(order[:LISTED].tolist(), metric),
+            "<h2>Learning curves</h2>",
+            drawn,
+            *self._agreement(metric),
+        ]
 
     def _agreement(self, metric: str) -> list[str]:
-        if self.prediction is None:
+        groups = self._groups()
+        if sum(len(group.measured) for group in groups) < 3:
             return []
-        measured = mean_scores(self.trials)
-        some = np.isfinite(measured)
-        if some.sum() < 3:
-            return []
-        from scipy.stats import spearmanr
-
-        predicted = self.prediction.mean[some]
-        correlation = float(spearmanr(predicted, measured[some]).statistic)
         return [
             "<h2>Predicted against measured</h2>",
             "<p>The predictor saw none of these trials.</p>",
             plots.predicted_against_measured(
-                predicted,
-                self.prediction.std[some],
-                measured[some],
-                metric=metric,
-                correlation=correlation,
+                groups, metric=metric, correlation=rank_correlation(groups)
             ),
         ]
+
+    def _groups(self) -> list[plots.Points]:
+        """What was predicted and measured by source, the largest first.
+
+        Scores of several sources do not compare: they may have trained longer, or wider
+        networks.
+        """
+        if self.prediction is None:
+            return []
+        place = {each: index for index, each in enumerate(self.trials.architectures)}
+        groups = []
+        for source in self.trials.present("source"):
+            own = self.trials.where(source=source)
+            measured = mean_scores(own)
+            some = np.isfinite(measured)
+            if some.any():
+                at = np.array([place[each] for each in own.architectures])[some]
+                mean, std = self.prediction.mean[at], self.prediction.std[at]
+                groups.append(plots.Points(source, mean, std, measured[some]))
+        return sorted(groups, key=lambda group: -len(group.measured))
 
     def _best_table(self, rows: Sequence[int], metric: str) -> str:
         head = ("best " + metric, "state", "epochs", "seed", "source", "architecture")
@@ -197,14 +222,16 @@ def task_report(
     settings: ZeroShotSettings, store: MetadataStore, task: Task, space: SearchSpace
 ) -> TaskReport:
     """Gathers what is known of a task; the prediction never sees the task's own trials."""
-    trials = _of_one_metric(store.batch(tasks=[task.name], space=space.name))
+    stored = _of_one_metric(store.batch(tasks=[task.name], space=space.name))
+    trials = without_repeats(stored)
+    repeats = len(stored) - len(trials)
     predictor = make_predictor(settings.predictor, space, seed=settings.seed)
     try:
         found = run_zero_shot(settings, store, task, space, predictor)
     except NothingToLearnFrom:
-        return TaskReport(task, space, trials, None, None)
+        return TaskReport(task, space, trials, None, None, repeats)
     prediction = predictor.predict(trials.architectures, task) if len(trials) else None
-    return TaskReport(task, space, trials, found, prediction)
+    return TaskReport(task, space, trials, found, prediction, repeats)
 
 
 def _of_one_metric(trials: Trials) -> Trials:
@@ -213,6 +240,51 @@ def _of_one_metric(trials: Trials) -> Trials:
         return trials
     counts = np.bincount(trials.codes("metric"), minlength=len(trials.names("metric")))
     return trials.where(metric=trials.names("metric")[int(counts.argmax())])
+
+
+def without_repeats(trials: Trials) -> Trials:
+    """Without the trials of searches whose curve another source has of the same architecture.
+
+    A search on a table stores again what the table knew, perhaps under another seed.
+    """
+    sources = trials.names("source")
+    codes = trials.codes("source")
+    searched = np.array([name.startswith(SEARCHED) for name in sources], bool)[codes]
+    first: dict[tuple[int, bytes, bytes], int] = {}
+    kept = []
+    for row in np.argsort(searched, kind="stable").tolist():
+        part = slice(trials.offsets[row], trials.offsets[row + 1])
+        values = trials.flat_values[part].tobytes()
+        key = int(trials.architecture_codes[row]), trials.flat_epochs[part].tobytes(), values
+        source = first.setdefault(key, codes[row])
+        if not values or not searched[row] or source == codes[row]:
+            kept.append(row)
+    return trials.take(sorted(kept))
+
+
+def rank_correlation(groups: Sequence[plots.Points]) -> float | None:
+    """Spearman's within each group, averaged by their size; None where none has one."""
+    from scipy.stats import spearmanr
+
+    # Of equal values there is no order, of two there is one of two.
+    usable = [
+        group
+        for group in groups
+        if len(group.measured) > 2 and np.ptp(group.measured) > 0 and np.ptp(group.predicted) > 0
+    ]
+    if not usable:
+        return None
+    found = [float(spearmanr(group.predicted, group.measured).statistic) for group in usable]
+    return float(np.average(found, weights=[len(group.measured) for group in usable]))
+
+
+def cells(space: SearchSpace, architectures: Sequence[Architecture]) -> list[str]:
+    """Each architecture drawn, or nothing where the space's are no graphs."""
+    graphs = [space.edges(each) for each in architectures]
+    if not all(graphs):
+        return [""] * len(graphs)
+    values = [value for allowed in space.domain.values() for value in allowed or ()]
+    return plots.cells([edges or () for edges in graphs], list(dict.fromkeys(map(str, values))))
 
 
 def mean_scores(trials: Trials) -> NDArray[np.float64]:

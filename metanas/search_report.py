@@ -16,7 +16,7 @@ from metadata_store.records import Architecture, LearningCurve, TrialState
 from metadata_store.store import MetadataStore
 from metanas import plots
 from metanas.protocols import SearchSpace
-from metanas.report import MOST_CURVES, document, table
+from metanas.report import MOST_CURVES, cells, document, table
 from metanas.search.record import Ran, source_of
 from metanas.warm_start import Search
 
@@ -81,13 +81,13 @@ class SearchReport:
         several = len(self.found.plan.objectives) > 1
         scored = sorted(
             (each for each in self.found.trials if each.score is not None),
-            key=lambda each: -(each.score or 0.0),
+            key=_score,
+            reverse=True,
         )
         shown = list(self.found.front) if several else scored[:SHOWN]
         if not shown:
             return []
-        graphs = [self.space.edges(each.architecture) for each in shown]
-        drawn = plots.cells([edges or () for edges in graphs]) if all(graphs) else [""] * len(shown)
+        drawn = cells(self.space, [each.architecture for each in shown])
         cards = [
             f'<div class="card"><h3>trial {each.number}</h3>{cell}<div>{self._facts(each)}</div>'
             f"<code>{html.escape(self.space.format(each.architecture))}</code></div>"
@@ -132,6 +132,8 @@ class SearchReport:
     def _table(self) -> list[str]:
         counts = Counter(each.state.value for each in self.found.trials)
         told = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+        if len(self.found.trials) > LISTED:
+            told += f"; the last {LISTED} of {len(self.found.trials):,} are listed"
         head = ("trial", "best value", "state", "epochs", "seconds", "why", "architecture")
         rows = [self._row(each) for each in self.found.trials[-LISTED:]]
         return [f"<h2>Trials</h2><p>{told or 'none'}.</p>", table(rows, head)]
@@ -146,6 +148,10 @@ class SearchReport:
             each.reason or "–",
             self.space.format(each.architecture),
         )
+
+
+def _score(each: Ran) -> float:
+    return -math.inf if each.score is None else each.score
 
 
 def search_report(found: Search, store: MetadataStore, space: SearchSpace) -> SearchReport:
