@@ -133,7 +133,8 @@ def _few_shot(adapted: Adapted) -> dict[str, object]:
 
 
 def _facts(trial: Trial) -> tuple[object, ...]:
-    return trial.score or float("nan"), int(trial.extras["params"]), trial.seconds
+    score = float("nan") if trial.score is None else trial.score
+    return score, int(trial.extras["params"]), trial.seconds
 
 
 def _prepare(folder: Path) -> None:

@@ -7,7 +7,12 @@ import math
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.table import Table
 
 Advance = Callable[[int, int, str], None]
 """Called with steps done, steps in all, and what is going on."""
@@ -32,11 +37,57 @@ def emit(given: Namespace, document: Mapping[str, Any] | Sequence[Any], text: An
         width=None if given.output.isatty() else 240,
     )
     for part in text if isinstance(text, list) else [text]:
-        console.print(part)
+        # The terminal wraps a long line without breaking what is copied from it.
+        console.print(part, soft_wrap=isinstance(part, str), crop=False)
+
+
+COPIED = "architecture"
+"""A column that people copy from: no line break may be put into it."""
+
+WIDEST = 100_000
+"""Characters in which any table fits."""
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Any:
-    """A table; numbers to the right."""
+    """A table; numbers to the right.
+
+    Where a table with architectures is too wide, they stand below it instead, one a line,
+    each behind the first cell of its row.
+    """
+    whole = _table(title, columns, rows)
+    if COPIED not in columns:
+        return whole
+    at = list(columns).index(COPIED)
+    rest = [[value for i, value in enumerate(row) if i != at] for row in rows]
+    names = [str(row[0]) for row in rows]
+    width = max(map(len, names), default=0)
+    lines = [f"{name:>{width}}  {_cell(row[at])}" for name, row in zip(names, rows, strict=True)]
+    return _Fitting(whole, _table(title, [c for c in columns if c != COPIED], rest), lines)
+
+
+@dataclass(frozen=True)
+class _Fitting:
+    """A table for rich to print, with a column less and lines below it where it is too wide."""
+
+    whole: Table
+    narrow: Table
+    below: Sequence[str]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.text import Text
+
+        if console.measure(self.whole, options=options.update(width=WIDEST)).maximum <= (
+            options.max_width
+        ):
+            yield self.whole
+            return
+        yield self.narrow
+        for line in self.below:
+            yield Text(line, no_wrap=True, overflow="ignore")
+        yield ""
+
+
+def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from argparse import Namespace
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -25,11 +26,19 @@ from metanas.cli.output import Advance, emit, progress, table
 from metanas.settings import NETWORK, Named, SearchSettings, SettingsError, read_settings
 
 if TYPE_CHECKING:
+    from metadata_store.store import MetadataStore
     from metanas.distribute.drive import Standing
     from metanas.distribute.job import Prepared
     from metanas.protocols import SearchSpace
     from metanas.search.record import Ran
     from metanas.warm_start import Search, SearchLog
+
+
+TRAINING = ("epochs", "batch_size", "lr", "device", "width", "cells")
+"""Options that play no part where an oracle answers."""
+
+SHOWN = 5
+"""Trials in the table."""
 
 
 class NothingFound(RuntimeError):
@@ -110,6 +119,10 @@ def settings(given: Namespace) -> SearchSettings:
             chosen[name] = Named(wanted)
     if given.oracle is not None:
         chosen["oracle"] = tuple(str(Path(file).absolute()) for file in given.oracle)
+    if chosen.get("oracle", read.oracle):
+        if given.space is not None:
+            chosen["space"] = Named(given.space)
+        return replace(read, **chosen)
     if read.space is not None or (given.space, given.width, given.cells) != (None, None, None):
         chosen["space"] = chosen_space(given, read.space or NETWORK)
     chosen["evaluator"] = read.evaluator.but(
@@ -121,6 +134,7 @@ def settings(given: Namespace) -> SearchSettings:
 def _search(given: Namespace) -> None:
     asked = settings(given)
     _check_exports(given, asked)
+    _tell_unused(given, asked)
     from metadata_store.store import open_user_store, user_url
     from metanas.distribute.drive import executor, search_here, search_with, threads_for
     from metanas.distribute.job import Job, prepare
@@ -136,6 +150,7 @@ def _search(given: Namespace) -> None:
         raise SettingsError("a store in memory cannot be shared by workers; give it a file")
     quiet()
     with open_user_store(url) as store, open_storage(url) as storage:
+        _check_networks(asked, store, given.task)
         job = Job(
             settings=asked,
             task=given.task,
@@ -188,6 +203,34 @@ def _check_exports(given: Namespace, asked: SearchSettings) -> None:
     for file in given.export:
         check_suffix(file)
         check_writable(file)
+
+
+def _tell_unused(given: Namespace, asked: SearchSettings) -> None:
+    unused = [name for name in TRAINING if getattr(given, name) is not None]
+    if asked.oracle and unused:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in unused)
+        logging.getLogger(__name__).warning(
+            "with --oracle nothing is trained: %s %s no part",
+            options,
+            "plays" if len(unused) == 1 else "play",
+        )
+
+
+def _check_networks(asked: SearchSettings, store: MetadataStore, name: str) -> None:
+    """Before the study is made: a worker would only record trials that failed."""
+    from metadata_store.records import TABLE_KIND
+    from metanas.assemble import make_space
+
+    task = None if asked.oracle else store.task(name)
+    # What a task without data lacks is told where its data is looked for.
+    if task is None or task.kind == TABLE_KIND:
+        return
+    space = make_space(asked.space or NETWORK, store)
+    if space.costs((), task) is None:
+        raise SettingsError(
+            f"space {space.name!r} is known only by its trials and has no networks to train; "
+            f"give trials to search among with --oracle FILE"
+        )
 
 
 class _Watch:
@@ -290,7 +333,8 @@ def _row(each: Ran) -> dict[str, Any]:
 
 def described(found: Search, space: SearchSpace, exported: list[str]) -> list[Any]:
     """The result for people."""
-    ranked = sorted(found.trials, key=lambda each: -(each.score or float("-inf")))
+    several = len(found.plan.objectives) > 1
+    shown = list(found.front) if several else sorted(found.trials, key=_score, reverse=True)[:SHOWN]
     rows = [
         (
             each.number,
@@ -299,12 +343,35 @@ def described(found: Search, space: SearchSpace, exported: list[str]) -> list[An
             each.epochs,
             space.format(each.architecture),
         )
-        for each in (found.front if len(found.plan.objectives) > 1 else ranked[:5])
+        for each in shown
     ]
     learned = ", ".join(f"{each.task} {each.weight:.0%}" for each in found.neighbours)
-    counts = f"{len(found.trials)} trials, {found.epochs_used:,} epochs"
     return [
         table("", ("trial", "score", "state", "epochs", "architecture"), rows),
-        f"study {found.study}: {counts}; learned from {learned or 'nothing: a cold start'}",
+        f"study {found.study}: {_counts(found)}; {found.epochs_used:,} epochs; "
+        f"learned from {learned or 'nothing: a cold start'}",
+        *_hidden(found, len(shown)),
         *(f"written: {file}" for file in exported),
     ]
+
+
+def _score(each: Ran) -> float:
+    return float("-inf") if each.score is None else each.score
+
+
+def _counts(found: Search) -> str:
+    from metadata_store.records import TrialState
+
+    counts = Counter(each.state for each in found.trials)
+    told = ", ".join(f"{counts[state]} {state.value}" for state in TrialState)
+    return f"{len(found.trials):,} trials: {told}"
+
+
+def _hidden(found: Search, shown: int) -> list[str]:
+    """Where to read what the table leaves out, if it does."""
+    if shown == len(found.trials) and not any(each.reason for each in found.trials):
+        return []
+    several = len(found.plan.objectives) > 1
+    which = f"the {shown} trials that none beats" if several else f"the best {shown} trials"
+    told = f"{which} are shown; " if shown < len(found.trials) else ""
+    return [f"{told}all, with reasons: metanas report {found.study} --out FILE.html"]

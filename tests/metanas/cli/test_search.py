@@ -1,14 +1,21 @@
 import json
+from argparse import Namespace
+from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 
 from metadata_store.batch import Trials
-from metadata_store.records import LearningCurve, Trial, TrialState
+from metadata_store.records import Architecture, LearningCurve, Trial, TrialState
 from metadata_store.store import open_store
+from metanas.cli.demo import _facts as facts
+from metanas.cli.output import emit
+from metanas.cli.output import table as shown
 from metanas.importers.mlflow_client import connected
 from tests.contracts.command_line import CommandLine, command_line
 from tests.contracts.mlflow_database import copy_to
@@ -309,3 +316,94 @@ def test_nothing_found_is_a_failure_that_says_why(metanas: CommandLine, tmp_path
     )  # fmt: skip
     assert (status, out) == (1, "")
     assert "no trial ended with a score: diverged in epoch 1" in err
+
+
+def of_table(values: list[float], task: str = "target") -> list[Trial]:
+    """In a space known only by its trials, one architecture a value."""
+    return [
+        Trial(task, Architecture("myhp", {"depth": f"d{depth}"}),
+              LearningCurve("neg_loss", (1,), (value,)), TrialState.COMPLETED, 0, "me")
+        for depth, value in enumerate(values)
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def losses(tmp_path: Path) -> Path:
+    file = tmp_path / "losses.parquet"
+    values = [-0.5, 0.0, -0.25, -1.0, -2.0, -3.0]
+    pq.write_table(Trials.of(of_table(values)).table, file)
+    return file
+
+
+def test_a_score_of_zero_is_the_best_of_negated_losses(metanas: CommandLine, losses: Path) -> None:
+    status, out, _ = metanas.run(
+        "search", "target", "--oracle", str(losses), "--no-mlflow", "--budget", "6",
+        "--sampler", "random", "--priors", "0", "--study", "s",
+    )  # fmt: skip
+    assert status == 0
+    scores = [line.split()[1] for line in out.splitlines() if "completed  " in line]
+    assert scores == ["0", "-0.25", "-0.5", "-1", "-2"]
+
+
+def test_a_score_of_zero_is_a_score_in_the_demo() -> None:
+    (none,) = of_table([0.0])
+    score, *_ = facts(replace(none, extras={"params": 1.0}))
+    assert score == 0.0
+
+
+def test_what_the_table_leaves_out_is_told(metanas: CommandLine, losses: Path) -> None:
+    run = ["search", "target", "--oracle", str(losses), "--no-mlflow", "--sampler", "random"]
+    _, out, _ = metanas.run(*run, "--budget", "5", "--study", "few")
+    assert "study few: 5 trials: 5 completed, 0 stopped, 0 failed; 5 epochs;" in out
+    assert "reasons" not in out
+    _, out, _ = metanas.run(*run, "--budget", "6", "--study", "s")
+    assert "the best 5 trials are shown; all, with reasons: metanas report s --out FILE" in out
+
+
+@pytest.mark.parametrize("width", [80, 400])
+def test_architectures_are_printed_without_a_break(width: int) -> None:
+    rows = [(number, 0.5, f"{number}:" + 110 * "x" + " y") for number in (7, 12)]
+    file = StringIO()
+    console = Console(file=file, width=width)
+    console.print(shown("", ("trial", "score", "architecture"), rows), crop=False)
+    lines = [line.rstrip() for line in file.getvalue().splitlines()]
+    for number, _, architecture in rows:
+        (line,) = [line for line in lines if architecture in line]
+        assert line.split()[0] == str(number)
+        assert ("0.5" in line) == (width == 400)
+    assert any("score" in line for line in lines)
+
+
+def test_a_long_line_is_left_for_the_terminal_to_wrap(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = StringIO()
+    monkeypatch.setattr(file, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    text = "first\n" + 30 * "word " + "last"
+    emit(Namespace(json=False, output=file), {}, text)
+    assert file.getvalue() == text + "\n"
+
+
+def test_a_space_without_networks_needs_an_oracle(metanas: CommandLine) -> None:
+    metanas.ok("task", "add", "g", DATA)
+    with open_store(metanas.url) as store:
+        store.add_trials(of_table([-0.5, -0.2], "one"))
+    before = metanas.ok("store", "info")
+    told = metanas.wrong(
+        "search", "g", "--space", "myhp", "--budget", "2", "--study", "s", "--no-mlflow"
+    )
+    assert "has no networks to train" in told
+    assert "--oracle FILE" in told
+    assert metanas.ok("store", "info") == before
+    assert "no study 's'" in metanas.wrong("store", "push-mlflow", "--study", "s")
+
+
+def test_options_of_a_training_that_an_oracle_spares_are_named(
+    metanas: CommandLine, losses: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = ["search", "target", "--oracle", str(losses), "--no-mlflow", "--sampler", "random"]
+    metanas.ok(*run, "--budget", "2", "--epochs", "3", "--batch-size", "8", "--width", "4")
+    (told,) = [each.message for each in caplog.records]
+    assert "--epochs, --batch-size, --width play no part" in told
+    caplog.clear()
+    metanas.ok(*run, "--budget", "2")
+    assert not caplog.records
