@@ -289,8 +289,9 @@ def _export_best(given: Namespace, prepared: Prepared, best: Ran) -> None:
     trained = train(
         best.architecture, prepared.task, evaluator=evaluator, seed=best.seed, source="export"
     )
+    classes = evaluator.load(prepared.task).classes
     for file in given.export:
-        export(trained.module, file, prepared.task.input_shape)
+        export(trained.module, file, prepared.task.input_shape, classes=classes)
 
 
 def document(found: Search, run: str | None) -> dict[str, Any]:
