@@ -17,6 +17,7 @@ from optuna.trial import TrialState as OptunaState
 from metadata_store.batch import Trials
 from metadata_store.records import Architecture, Task, Trial
 from metanas.protocols import SearchSpace
+from metanas.search.asked import asked
 from metanas.search.named import SAMPLERS
 from metanas.strategies.candidates import fresh, random_draws
 
@@ -61,10 +62,9 @@ class OptunaStrategy:
         self._study.sampler = SAMPLERS[self._sampler](seed=int(rng.integers(2**31)))
         taken = {each.key for each in (*told, *pending)}
         for _ in range(TRIES):
-            asked = self._study.ask()
-            chosen = self._space.suggest(asked)
-            self._distributions.update(asked.distributions)
-            self._study.tell(asked, state=OptunaState.FAIL)
+            trial = self._study.ask()
+            chosen = self._space.suggest(trial)
+            self._study.tell(trial, state=OptunaState.FAIL)
             if chosen.key not in taken:
                 return chosen
         return fresh(random_draws(self._space, rng), self._space, taken)
@@ -73,7 +73,6 @@ class OptunaStrategy:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         sampler = SAMPLERS[self._sampler](seed=0)
         self._study = optuna.create_study(direction="maximize", sampler=sampler)
-        self._distributions: dict[str, optuna.distributions.BaseDistribution] = {}
         self._told: list[tuple[str, float]] = []
 
     def _tell(self, batch: Trials) -> list[Architecture]:
@@ -85,23 +84,13 @@ class OptunaStrategy:
             self._start()
         by_key = {architecture.key: architecture for architecture in tried}
         for key, score in scored[len(self._told) :]:
-            params = dict(by_key[key].choices)
-            self._learn_distributions(by_key[key])
-            kept = {name: self._distributions[name] for name in params}
+            answers = dict(asked(self._space, by_key[key]))
+            answered = optuna.trial.FixedTrial(answers)
+            self._space.suggest(answered)
             self._study.add_trial(
-                optuna.trial.create_trial(params=params, distributions=kept, value=score)
+                optuna.trial.create_trial(
+                    params=answers, distributions=answered.distributions, value=score
+                )
             )
         self._told = scored
         return tried
-
-    def _learn_distributions(self, architecture: Architecture) -> None:
-        """Distributions of choices the study has not asked for yet."""
-        if all(name in self._distributions for name in architecture.choices):
-            return
-        asked = self._study.ask(fixed_distributions=None)
-        self._space.suggest(asked)
-        self._distributions.update(asked.distributions)
-        self._study.tell(asked, state=OptunaState.FAIL)
-        missing = [name for name in architecture.choices if name not in self._distributions]
-        if missing:
-            raise ValueError(f"the space does not ask for the choices {', '.join(missing)}")
