@@ -13,11 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import kendalltau
 
 from metadata_store.batch import Trials
 from metadata_store.records import Task
 from metanas.bench.early_stop import bench_early_stop
+from metanas.bench.rank_agreement import rank_agreement
 from metanas.bench.warm_start import bench_warm_start
 from metanas.bench.zero_shot import bench_zero_shot
 
@@ -99,6 +99,7 @@ def bench_reference(
     if "early-stop" in parts:
         found["early-stop"] = bench_early_stop(
             trials,
+            names,
             sources=sources // 2,
             runs=sources - sources // 2,
             methods=EARLY_STOP,
@@ -136,5 +137,4 @@ def _repeatability(trials: Trials, task: str) -> float | None:
     ]
     if len(pairs) < 3:
         return None
-    tau = float(kendalltau(*np.array(pairs).T).statistic)
-    return tau if np.isfinite(tau) else 0.0
+    return rank_agreement(*np.array(pairs).T)["kendall"]

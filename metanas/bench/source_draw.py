@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from metanas.protocols import SearchSpace
 from metanas.spaces import space_of
 from metanas.spaces.listed import restricted
 
+FEWEST_SCORED = 10
+"""Scored architectures from which on a task is left out in turn where no target is named."""
+
 
 class LeftOut:
     """One target, its table of scores, and the tasks that may be learned from.
@@ -21,9 +25,14 @@ class LeftOut:
         trials: of the target and of others, in whatever spaces.
         source_tasks: the others that may be learned from; all by default.
 
+    Attributes:
+        architectures: those scored on the target. scores: of them, (n,).
+        whole: the space of all trials.
+        others: scores of the tasks that may be learned from.
+
     Raises:
-        ValueError: the target has trials in no or several spaces, or nothing is left to
-            learn from.
+        ValueError: the target has trials in no or several spaces or none with a score, or
+            nothing is left to learn from.
     """
 
     def __init__(
@@ -34,35 +43,52 @@ class LeftOut:
         if len(spaces) != 1:
             raise ValueError(f"need one space in the trials of {target!r}, got {len(spaces)}")
         batch = trials.where(space=spaces[0])
-        whole = space_of(batch)
-        table = SourceScores.of(own, whole)
+        if not np.isfinite(own.scores).any():
+            raise ValueError(f"need trials of {target!r} with a score, got {len(own)} without")
+        self.whole: SearchSpace = space_of(batch)
+        table = SourceScores.of(own, self.whole)
         self.target = target
         self.architectures = table.architectures
         self.scores = table.scores[0]
-        self._whole = whole
         self._score = dict(zip(table.architectures, table.scores[0].tolist(), strict=True))
-        self._alike: dict[Architecture, float] = {
-            whole.canonical(each): score for each, score in self._score.items()
-        }
         self.metric = table.trials.present("metric")[0]
-        self.space: SearchSpace = restricted(whole, table.architectures)
         names = batch.names("task")
         wanted = [
             name != target and (source_tasks is None or name in source_tasks) for name in names
         ]
         others = batch.take(np.array(wanted)[batch.codes("task")])
-        if not len(others):
-            raise ValueError(f"need trials of another task than {target!r} in {spaces[0]!r}")
-        self._others = SourceScores.of(others, whole)
+        if not np.isfinite(others.scores).any():
+            raise ValueError(
+                f"need scored trials of another task than {target!r} in {spaces[0]!r}, got none"
+            )
+        self.others = SourceScores.of(others, self.whole)
+
+    @cached_property
+    def space(self) -> SearchSpace:
+        """Of the architectures scored on the target."""
+        return restricted(self.whole, self.architectures)
 
     def score(self, architecture: Architecture) -> float:
         """From the table; that of an equivalent architecture where it is not listed itself."""
         found = self._score.get(architecture)
-        return self._alike[self._whole.canonical(architecture)] if found is None else found
+        return self._alike[self.whole.canonical(architecture)] if found is None else found
 
     def draw(self, n: int, seed: int) -> Trials:
         """As `draw_sources`."""
-        return draw_sources(self._others, n, seed)
+        return draw_sources(self.others, n, seed)
+
+    @cached_property
+    def _alike(self) -> dict[Architecture, float]:
+        return {self.whole.canonical(each): score for each, score in self._score.items()}
+
+
+def scored(trials: Trials) -> dict[str, int]:
+    """How many different architectures each task has scores of; trials of one space."""
+    counts = dict.fromkeys(trials.present("task"), 0)
+    if np.isfinite(trials.scores).any():
+        table = SourceScores.of(trials, space_of(trials))
+        counts.update(zip(table.tasks, np.isfinite(table.scores).sum(axis=1).tolist(), strict=True))
+    return counts
 
 
 def draw_sources(others: SourceScores, n: int, seed: int) -> Trials:

@@ -170,9 +170,10 @@ class _Job:
 
     def _replay(self, method: str, left_out: LeftOut, known: Trials, seed: int) -> _Replayed:
         task = self.tasks.get(left_out.target, Task.table(left_out.target))
+        space = left_out.space  # made once for all, so not part of learning
         started = time.perf_counter()
         strategy = METHODS[method](
-            space=left_out.space, sources=known, tasks={**self.tasks, task.name: task}, seed=seed
+            space=space, sources=known, tasks={**self.tasks, task.name: task}, seed=seed
         )
         learned = time.perf_counter()
         rng = np.random.default_rng(seed)

@@ -22,16 +22,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import kendalltau, spearmanr
 
 from metadata_store.batch import Trials
-from metadata_store.records import Architecture, Task
-from metanas.bench.source_draw import draw_sources
+from metadata_store.records import Task
+from metanas.bench.rank_agreement import rank_agreement
+from metanas.bench.source_draw import LeftOut
 from metanas.predictors import PREDICTORS
 from metanas.predictors.recommend import recommend
 from metanas.predictors.source_scores import SourceScores
 from metanas.protocols import Predictor, SearchSpace
-from metanas.spaces import space_of
 
 METHODS = (
     "tapas",
@@ -142,26 +141,17 @@ class _LeftOut:
     def __init__(
         self, trials: Trials, target: str, tasks: Mapping[str, Task], landmark: bool | None
     ) -> None:
-        own = trials.where(task=target)
-        spaces = sorted(own.present("space"))
-        if len(spaces) != 1:
-            raise ValueError(f"need one space in the trials of {target!r}, got {len(spaces)}")
-        batch = trials.where(space=spaces[0])
-        self.space: SearchSpace = space_of(batch)
-        judged = SourceScores.of(own, self.space)
-        self._candidates: Sequence[Architecture] = judged.architectures
-        self._scores: NDArray[np.float64] = judged.scores[0]
-        batch = batch.take(batch.codes("task") != batch.names("task").index(target))
-        if not len(batch):
-            raise ValueError(f"need trials of another task than {target!r} in {spaces[0]!r}")
-        self._others = SourceScores.of(batch, self.space)
+        self._data = LeftOut(trials, target)
+        # The whole one: sources may have measured what the target's table lacks.
+        self.space: SearchSpace = self._data.whole
+        self._candidates, self._scores = self._data.architectures, self._data.scores
         self._target = tasks.get(target, Task.table(target))
-        self._tasks = {name: tasks.get(name, Task.table(name)) for name in self._others.tasks}
+        self._tasks = {name: tasks.get(name, Task.table(name)) for name in self._data.others.tasks}
         self._landmark = landmark
 
     def draw(self, n: int, seed: int) -> _Drawn:
         """The source trials of this seed, and the landmark where one is wanted."""
-        known = draw_sources(self._others, n, seed)
+        known = self._data.draw(n, seed)
         tasks = {**self._tasks, self._target.name: self._target}
         sources = SourceScores.of(known, self.space)
         wanted = self._landmark
@@ -177,9 +167,10 @@ class _LeftOut:
         target = tasks[self._target.name]
         started = time.perf_counter()
         predictor.fit(drawn.known, others)
-        mean = predictor.predict(self._candidates, target).mean
         order = recommend(predictor, self._candidates, target, max(PICKS), space=self.space)
         seconds = time.perf_counter() - started
+        # To be judged by; what recommends has asked for itself.
+        mean = predictor.predict(self._candidates, target).mean
         if characterised and drawn.mark is not None:
             order = [drawn.mark, *(i for i in order if i != drawn.mark)]
         inside = self._scores.min() >= 0.0 and self._scores.max() <= 1.0
@@ -189,8 +180,7 @@ class _LeftOut:
             **{
                 f"regret_top{k}": unit * float(self._scores.max() - picked[:k].max()) for k in PICKS
             },
-            "spearman": _finite(spearmanr(mean, self._scores).statistic),
-            "kendall": _finite(kendalltau(mean, self._scores).statistic),
+            **rank_agreement(mean, self._scores),
             "seconds": seconds,
             "evaluations": float(characterised),
         }
@@ -257,8 +247,3 @@ def _summary(rows: Sequence[Mapping[str, Sequence[float]]]) -> dict[str, Any]:
         key: float(value.std(ddof=1)) if len(value) > 1 else 0.0 for key, value in values.items()
     }
     return summary
-
-
-def _finite(value: float) -> float:
-    """A correlation; 0 where one side is constant."""
-    return float(value) if np.isfinite(value) else 0.0

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from metadata_store.batch import Trials
-from metanas.bench.source_draw import LeftOut
+from metadata_store.records import LearningCurve, Trial, TrialState
+from metanas.bench.source_draw import LeftOut, scored
 from tests.contracts.predictor import pretended, trial
 from tests.contracts.strategy import some_cells
 
@@ -44,3 +45,16 @@ def test_the_order_of_rows_does_not_matter() -> None:
     shuffled = trials.take(np.random.default_rng(0).permutation(len(trials)))
     one, other = (LeftOut(each, "new").draw(9, seed=0) for each in (trials, shuffled))
     assert set(one.architectures) == set(other.architectures)
+
+
+def test_scored_architectures_are_counted_once_and_others_not() -> None:
+    curve = LearningCurve("accuracy", (1,), (0.3,))
+    stopped = Trial("mine", CELLS[0], curve, TrialState.STOPPED, 0, "made up")
+    again = trial("two", CELLS[0], 0.4, seed=1)
+    trials = Trials.of([*_trials(), stopped, again])
+    assert scored(trials) == {"one": 50, "two": 30, "new": 40, "mine": 0}
+    assert scored(Trials.of([stopped])) == {"mine": 0}
+    with pytest.raises(ValueError, match="trials of 'mine' with a score, got 1 without"):
+        LeftOut(trials, "mine")
+    with pytest.raises(ValueError, match="scored trials of another task than 'new'"):
+        LeftOut(trials, "new", ["mine"])

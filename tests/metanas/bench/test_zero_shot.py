@@ -6,9 +6,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from metadata_store.batch import Trials
-from metadata_store.records import Architecture, Trial
+from metadata_store.records import Architecture, Task, Trial
 from metanas.bench.zero_shot import METHODS, bench_zero_shot
 from metanas.predictors import PREDICTORS
+from metanas.protocols import Prediction
 from metanas.spaces.nasbench201 import cell
 from tests.contracts.predictor import pretended, trial
 
@@ -85,6 +86,30 @@ def test_the_targets_scores_are_never_seen(trials: Trials) -> None:
         bench_zero_shot(trials, "hard", sources=30, seeds=1, methods=["blind"])
 
 
+def test_the_time_is_that_of_one_prediction(
+    trials: Trials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+
+    class Slow:
+        def __init__(self, *, space: object) -> None:
+            self.wrapped = PREDICTORS["portfolio"](space=space)
+
+        def fit(self, rows: Trials, tasks: dict[str, Task]) -> "Slow":
+            self.wrapped.fit(rows, tasks)
+            clock[0] += 100.0
+            return self
+
+        def predict(self, architectures: list[Architecture], task: Task) -> Prediction:
+            clock[0] += 1.0
+            return self.wrapped.predict(architectures, task)
+
+    monkeypatch.setitem(PREDICTORS, "slow", Slow)
+    monkeypatch.setattr("metanas.bench.zero_shot.time.perf_counter", lambda: clock[0])
+    found = bench_zero_shot(trials, "hard", sources=30, seeds=1, methods=["slow"])
+    assert found["methods"]["slow"]["seconds"] == 101.0
+
+
 def test_several_targets_are_left_out_in_turn_and_averaged(trials: Trials) -> None:
     found = bench_zero_shot(trials, ["hard", "easy"], sources=40, seeds=2, methods=["ridge"])
     each = [found["targets"][name]["ridge"]["kendall"] for name in ("hard", "easy")]
@@ -130,6 +155,15 @@ def test_where_sources_disagree_a_landmark_tells_which_to_believe(contrary: Tria
 def test_where_sources_agree_nothing_is_measured(trials: Trials) -> None:
     found = bench_zero_shot(trials, "hard", sources=40, seeds=1, methods=["nearest_task"])
     assert found["methods"]["nearest_task"]["evaluations"] == 0.0
+
+
+def test_scores_that_do_not_differ_rank_nothing(trials: Trials) -> None:
+    flat = [trial("flat", t.architecture, 0.5) for t in trials if t.task == "easy"]
+    both = Trials.of([*trials.where(task="easy"), *flat])
+    methods = ["ridge", "portfolio", "random"]
+    found = bench_zero_shot(both, "flat", sources=40, seeds=1, methods=methods)
+    for row in found["methods"].values():
+        assert row["spearman"] == row["kendall"] == row["regret_top1"] == 0.0
 
 
 @pytest.mark.parametrize(
