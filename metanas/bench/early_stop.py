@@ -3,27 +3,38 @@
 For every seed the architectures are split: finished runs of some, on the source tasks, are
 what a method learns from; the target's runs are of others. It then ranks the target's
 runs by their first points, and stops runs of searches that take them in random order.
+
+Of a target only the runs of its most frequent length count: what one run comes to after 10
+epochs and another after 50 says nothing of which is better.
 """
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import kendalltau, spearmanr
+from numpy.typing import NDArray
 
 from metadata_store.batch import Trials
 from metadata_store.records import Task
 from metanas.bench.curve_baselines import CURVE_METHODS
 from metanas.bench.curve_baselines.target import Ints, Setting, Target
+from metanas.bench.rank_agreement import rank_agreement
 from metanas.rankers.curve_table import OUTCOMES
 from metanas.spaces import space_of
 
 LENGTHS = (1, 2, 5, 10, 20)
 """Points observed when runs are ranked."""
+
+MOST = 200
+"""Architectures to learn from, and runs of a target, where no number is given."""
+
+FEWEST_RUNS = 10
+"""Runs of a target at least, unless fewer are asked for."""
 
 Row = dict[str, float]
 
@@ -32,8 +43,8 @@ def bench_early_stop(
     trials: Trials,
     target: str | Sequence[str] | None = None,
     *,
-    sources: int = 200,
-    runs: int = 200,
+    sources: int | None = None,
+    runs: int | None = None,
     seeds: int = 1,
     orders: int = 20,
     methods: Sequence[str] | None = None,
@@ -45,9 +56,12 @@ def bench_early_stop(
 
     Args:
         trials: whole runs of the targets and of other tasks in one space.
-        target: one or more tasks, left out together; by default every task in turn.
-        sources: architectures whose runs on each other task are learned from.
-        runs: of the target, of other architectures, one of each.
+        target: one or more tasks, left out together; by default every task with enough
+            runs beside the sources in turn.
+        sources: architectures whose runs on each other task are learned from; by default
+            `MOST`, or half of what the targets have where that is less.
+        runs: of the target, of other architectures, one of each; by default `MOST`, or
+            what is left.
         seeds: other draws of both, from seed 0.
         orders: searches through the target's runs for each seed.
         methods: keys of `CURVE_METHODS`, by default all.
@@ -61,18 +75,26 @@ def bench_early_stop(
         ``unit``), ``epochs_share``, ``lost`` (share of searches whose best run was stopped),
         ``threshold``, and ``tradeoff``, the same at each of its thresholds. All are means
         over seeds, targets and searches. ``targets``: the same for each target.
-        ``seconds``: of learning, for each method.
+        ``seconds``: of learning, for each method. ``left_out``: of each target with runs
+        of several lengths, how many are not of the most frequent one, and not used.
+        ``small``: tasks with too few runs to be targets, where none was given.
 
     Raises:
         ValueError: an unknown method or target, no other task, too few of anything.
     """
     chosen = list(CURVE_METHODS) if methods is None else list(dict.fromkeys(methods))
     every = sorted(trials.present("task"))
-    asked = every if target is None else [target] if isinstance(target, str) else target
-    targets = list(dict.fromkeys(asked))
-    _check(trials, targets, chosen, sources, runs, seeds, orders, outcome)
+    named = None if target is None else [target] if isinstance(target, str) else target
+    _check(trials, every if named is None else named, chosen, sources, runs, seeds, orders, outcome)
+    pool = _Pool.of(trials)
+    sources, runs = pool.numbers(every if named is None else named, sources, runs, named is None)
+    least = min(runs, FEWEST_RUNS)
+    if named is None:
+        targets = pool.targets(every, sources, least, seeds)
+    else:
+        targets = list(dict.fromkeys(named))
     # Left out together while others remain, else each in turn.
-    together = len(targets) < len(every)
+    together = named is not None and len(targets) < len(every)
     groups = [targets] if together else [[name] for name in targets]
     todo, done = len(groups) * seeds * len(chosen), 0
     ranked: dict[str, dict[str, list[dict[str, Row]]]] = {}
@@ -80,7 +102,7 @@ def bench_early_stop(
     seconds: dict[str, list[float]] = {}
     for seed in range(seeds):
         for group in groups:
-            split = _Split.of(trials, group, sources, runs, orders, seed, outcome, tasks or {})
+            split = _Split.of(pool, group, sources, runs, orders, seed, outcome, tasks or {})
             for method in chosen:
                 started = time.perf_counter()
                 made = CURVE_METHODS[method](space=split.space, seed=seed, outcome=outcome)
@@ -110,8 +132,10 @@ def bench_early_stop(
         "stopping": {method: _stopping(_all(rows), unit) for method, rows in stopped.items()},
         "targets": {
             name: {
-                "ranking": {m: _ranking(rows[name]) for m, rows in ranked.items()},
-                "stopping": {m: _stopping(rows[name], unit) for m, rows in stopped.items()},
+                "ranking": {m: _ranking(rows[name]) for m, rows in ranked.items() if name in rows},
+                "stopping": {
+                    m: _stopping(rows[name], unit) for m, rows in stopped.items() if name in rows
+                },
             }
             for name in targets
         },
@@ -122,7 +146,111 @@ def bench_early_stop(
         "runs": runs,
         "seeds": seeds,
         "orders": orders,
+        "left_out": {name: count for name in targets if (count := pool.odd(name))},
+        "small": [name for name in every if name not in targets] if named is None else [],
     }
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """What is split.
+
+    Attributes:
+        trials: finished and failed runs.
+        usual: which of them are of their task's most frequent length, (n,).
+    """
+
+    trials: Trials
+    usual: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, trials: Trials) -> _Pool:
+        usable = trials.take(~trials.stopped & (trials.lengths > 0))
+        usual = np.zeros(len(usable), np.bool_)
+        for code in np.unique(usable.codes("task")):
+            rows = np.flatnonzero(usable.codes("task") == code)
+            usual[rows] = _usual(usable, rows)
+        return cls(usable, usual)
+
+    def rows(self, task: str) -> Ints:
+        """The runs of a task that count."""
+        return np.flatnonzero(self._of(task) & self.usual)
+
+    def odd(self, task: str) -> int:
+        """How many do not."""
+        return int((self._of(task) & ~self.usual).sum())
+
+    def positions(self, rng: np.random.Generator) -> Ints:
+        """Each run's architecture's place in a random order, (n,)."""
+        keys = np.array([architecture.key for architecture in self.trials.architectures])
+        drawn = np.argsort(keys)[rng.permutation(len(keys))]
+        place = np.empty(len(keys), np.int64)
+        place[drawn] = np.arange(len(keys))
+        return place[self.trials.architecture_codes]
+
+    def numbers(
+        self, targets: Sequence[str], sources: int | None, runs: int | None, any_of: bool
+    ) -> tuple[int, int]:
+        """How many architectures to learn from and how many runs to judge by.
+
+        Args:
+            any_of: whether targets with too few may be left out.
+        """
+        codes = self.trials.architecture_codes
+        counts = [len(np.unique(codes[self.rows(name)])) for name in targets]
+        count = max(counts) if any_of else min(counts)
+        half = min(MOST, max(count // 2, 1))
+        learned = half if sources is None else sources
+        # Sources that were asked for may leave too few runs, which is then said.
+        fewest = 2 if sources is None else FEWEST_RUNS
+        return learned, min(MOST, max(count - learned, fewest)) if runs is None else runs
+
+    def targets(self, tasks: Sequence[str], sources: int, least: int, seeds: int) -> list[str]:
+        """The tasks with at least so many runs beside the sources, whatever the seed."""
+        found = dict.fromkeys(tasks, len(self.trials))
+        for seed in range(seeds):
+            position = self.positions(np.random.default_rng(seed))
+            for name in tasks:
+                own = np.unique(position[self.rows(name)])
+                found[name] = min(found[name], int((own >= sources).sum()))
+        chosen = [name for name in tasks if found[name] >= least]
+        if not chosen:
+            most = max(found, key=lambda name: (found[name], len(self.rows(name))))
+            raise ValueError(_too_few(least, most, sources, found[most], self.odd(most)))
+        return chosen
+
+    def _of(self, task: str) -> NDArray[np.bool_]:
+        names = self.trials.names("task")
+        code = names.index(task) if task in names else -1
+        return np.asarray(self.trials.codes("task") == code)
+
+
+def _usual(trials: Trials, rows: Ints) -> NDArray[np.bool_]:
+    """Which of a task's runs report at the epochs that most do; failed ones, until they end."""
+    starts, ends = trials.offsets[rows], trials.offsets[rows + 1]
+    reported = [
+        trials.flat_epochs[start:end].tobytes() for start, end in zip(starts, ends, strict=True)
+    ]
+    lasts = trials.flat_epochs[ends - 1]
+    completed = trials.completed[rows]
+    counted = completed if completed.any() else ~completed
+    length = Counter(lasts[counted].tolist())
+    last = max(length, key=lambda each: (length[each], each))
+    alike = Counter(
+        each for each, own in zip(reported, counted & (lasts == last), strict=True) if own
+    )
+    most = max(alike, key=lambda each: (alike[each], len(each), each))
+    return np.array(
+        [
+            each == most or (not whole and most.startswith(each))
+            for each, whole in zip(reported, completed, strict=True)
+        ]
+    )
+
+
+def _too_few(least: int, task: str, sources: int, found: int, odd: int) -> str:
+    said = f"need at least {least} runs of {task!r} beside the {sources} sources, got {found}"
+    return said + (f" ({odd} of other lengths are left out)" if odd else "")
 
 
 @dataclass(frozen=True)
@@ -142,7 +270,7 @@ class _Split:
     @classmethod
     def of(
         cls,
-        trials: Trials,
+        pool: _Pool,
         targets: Sequence[str],
         sources: int,
         runs: int,
@@ -151,27 +279,22 @@ class _Split:
         outcome: str,
         tasks: Mapping[str, Task],
     ) -> _Split:
-        usable = trials.take(~trials.stopped & (trials.lengths > 0))
-        keys = np.array([architecture.key for architecture in usable.architectures])
+        usable = pool.trials
         rng = np.random.default_rng(seed)
-        drawn = np.argsort(keys)[rng.permutation(len(keys))]
-        place = np.empty(len(keys), np.int64)
-        place[drawn] = np.arange(len(keys))
-        position = place[usable.architecture_codes]
+        position = pool.positions(rng)
         names = usable.names("task")
-        codes = usable.codes("task")
-        held = np.isin(codes, [names.index(name) for name in targets])
+        held = np.isin(usable.codes("task"), [i for i, n in enumerate(names) if n in targets])
         known = usable.take(~held & (position < sources))
         found = []
         for name in targets:
-            own = np.flatnonzero((codes == names.index(name)) & (position >= sources))
+            own = pool.rows(name)
+            own = own[position[own] >= sources]
             # A search trains an architecture once: of repeated trainings the first seed's.
             own = own[np.lexsort((usable.seeds[own], position[own]))]
             own = own[np.unique(position[own], return_index=True)[1]][:runs]
-            if len(own) < min(runs, 10):
-                raise ValueError(
-                    f"need {runs} runs of {name!r} beside the {sources} sources, got {len(own)}"
-                )
+            least = min(runs, FEWEST_RUNS)
+            if len(own) < least:
+                raise ValueError(_too_few(least, name, sources, len(own), pool.odd(name)))
             shuffled = np.stack([rng.permutation(len(own)) for _ in range(orders)])
             record = tasks.get(name, Task.table(name))
             found.append((Target.of(record, usable.take(own), outcome), shuffled))
@@ -182,12 +305,7 @@ class _Split:
 def _agreement(score: Any, target: Target) -> Row:
     truth = np.where(np.isfinite(target.final), target.final, -1e300)
     guess = np.nan_to_num(np.asarray(score, np.float64), neginf=-1e300, posinf=1e300)
-    if np.ptp(truth) == 0 or np.ptp(guess) == 0:
-        return {"spearman": 0.0, "kendall": 0.0}
-    return {
-        "spearman": float(spearmanr(guess, truth).statistic),
-        "kendall": float(kendalltau(guess, truth).statistic),
-    }
+    return rank_agreement(guess, truth)
 
 
 def _judged(setting: Setting, target: Target, orders: Ints) -> Row:
@@ -200,7 +318,7 @@ def _judged(setting: Setting, target: Target, orders: Ints) -> Row:
     return {
         "threshold": setting.threshold,
         "regret": float((final.max() - kept).mean()),
-        "epochs_share": float(setting.lengths.mean() / target.positions),
+        "epochs_share": float(target.epochs[setting.lengths - 1].mean() / target.epochs[-1]),
         "lost": float((kept < final.max()).mean()),
         "chosen": float(setting.chosen),
     }
@@ -211,9 +329,11 @@ def _all(rows: Mapping[str, list[Any]]) -> list[Any]:
 
 
 def _ranking(rows: Sequence[Mapping[str, Row]]) -> dict[str, Row]:
+    """Means at the lengths that all targets have."""
     return {
         length: {key: float(np.mean([row[length][key] for row in rows])) for key in rows[0][length]}
         for length in rows[0]
+        if all(length in row for row in rows)
     }
 
 
@@ -234,8 +354,8 @@ def _check(
     trials: Trials,
     targets: Sequence[str],
     methods: Sequence[str],
-    sources: int,
-    runs: int,
+    sources: int | None,
+    runs: int | None,
     seeds: int,
     orders: int,
     outcome: str,
@@ -249,11 +369,18 @@ def _check(
             raise ValueError(f"unknown method {method!r}; there are {', '.join(CURVE_METHODS)}")
     if outcome not in OUTCOMES:
         raise ValueError(f"outcome must be one of {', '.join(OUTCOMES)}, got {outcome!r}")
-    if not targets or not methods or sources < 1 or runs < 2 or seeds < 1 or orders < 1:
+    given = [
+        (len(targets), 1, "targets"),
+        (len(methods), 1, "methods"),
+        (sources, 1, "sources"),
+        (runs, 2, "runs"),
+        (seeds, 1, "seeds"),
+        (orders, 1, "orders"),
+    ]
+    if any(count is not None and count < least for count, least, _ in given):
         raise ValueError(
-            f"need a target, a method, a source, two runs, a seed and an order, got "
-            f"{len(targets)} targets, {len(methods)} methods, {sources} sources, {runs} runs, "
-            f"{seeds} seeds and {orders} orders"
+            "need a target, a method, a source, two runs, a seed and an order, got "
+            + ", ".join(f"{count} {what}" for count, _, what in given if count is not None)
         )
     if len(present) < 2:
         raise ValueError(f"need trials of another task than {targets[0]!r}")

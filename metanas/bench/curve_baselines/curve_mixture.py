@@ -30,19 +30,19 @@ class CurveMixture:
 
     def rank(self, target: Target, length: int) -> Floats | None:
         curves, _ = _scaled(target, self._outcome)
-        return self._forecasts(curves)[0][:, length - 1]
+        return self._forecasts(curves, target)[0][:, length - 1]
 
     def stop(self, target: Target, orders: Ints) -> Sequence[Setting]:
         curves, final = _scaled(target, self._outcome)
-        mean, std = self._forecasts(curves)
+        mean, std = self._forecasts(curves, target)
         mean[:, -1], std[:, -1] = final, 0.0
         return by_chance(mean, std, final, orders)
 
-    def _forecasts(self, curves: Floats) -> tuple[Floats, Floats]:
+    def _forecasts(self, curves: Floats, target: Target) -> tuple[Floats, Floats]:
         """Mean and deviation of the last point after each, (n, positions)."""
         mean, std = curves.copy(), np.full(curves.shape, np.inf)
-        # The first point is before training; a second alone has no slope.
-        x = np.arange(1.0, curves.shape[1])
+        # A second point alone has no slope.
+        x = _trained(target)
         for row, curve in enumerate(curves):
             forecast = extrapolated(x, curve[1:], x[-1], prefixes=True)
             mean[row, 1:], std[row, 2:] = forecast.mean, forecast.std[1:]
@@ -57,7 +57,7 @@ class CurveFits(CurveMixture):
         if length < 4:
             return curves[:, length - 1]
         seen = curves[:, 1:length]
-        x = np.arange(1.0, curves.shape[1])
+        x = _trained(target)
         ends = []
         for members in shapes_at(x, x[-1])[:3]:
             fits, errors = [], []
@@ -81,3 +81,8 @@ def _scaled(target: Target, outcome: str) -> tuple[Floats, Floats]:
     if outcome == "score":
         curves = np.maximum.accumulate(curves, axis=1)
     return curves, unit(target.final)
+
+
+def _trained(target: Target) -> Floats:
+    """Epochs trained at each point but the first, which is before training; (positions - 1,)."""
+    return np.asarray(target.epochs[1:] - target.epochs[0], np.float64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Self
 
 import numpy as np
@@ -22,9 +23,13 @@ DELTAS = (0.3, 0.2, 0.1, 0.05, 0.03, 0.02, 0.01, 0.003)
 
 
 class Default:
-    """`metanas.rankers.lcranknet`; the threshold chosen on the sources comes first."""
+    """`metanas.rankers.lcranknet`; the threshold chosen on the sources comes first.
+
+    Without two sources it stops as `Alone` does: so does `metanas.search.pruner`.
+    """
 
     def __init__(self, *, space: SearchSpace, seed: int, outcome: str) -> None:
+        self._alone = Alone(space=space, seed=seed, outcome=outcome)
         self._ranker = LCRankNet(space=space, seed=seed, outcome=outcome)
 
     def fit(self, trials: Trials, tasks: dict[str, Task]) -> Self:
@@ -35,11 +40,16 @@ class Default:
         return self._ranker.scores(prefixes(target, length), target.task)
 
     def stop(self, target: Target, orders: Ints) -> Sequence[Setting]:
+        if self._ranker.prior is None:
+            found = self._alone.stop(target, orders)
+            first = next(each for each in found if each.chosen)
+            return [first, *(replace(each, chosen=False) for each in found)]
         own = self._ranker.threshold(RISK)
         lengths, positions = replay(self._ranker, target.trials, orders, [own, *DELTAS])
-        points = np.rint(positions * target.positions).astype(np.int64)
+        # A position is passed with the first point reported there or later.
+        passed = np.searchsorted(target.epochs / target.epochs[-1], positions * (1.0 - 1e-9))
         return [
-            Setting(delta, points[found - 1], index == 0)
+            Setting(delta, passed[found - 1] + 1, index == 0)
             for index, (delta, found) in enumerate(zip([own, *DELTAS], lengths, strict=True))
         ]
 
@@ -92,11 +102,11 @@ class Alone:
     def _search(self, target: Target, order: Ints, delta: float) -> Ints:
         search = LoneSearch(self._outcome)
         lengths = np.full(len(order), target.positions, np.int64)
-        epochs = list(range(1, target.positions + 1))
+        epochs = target.epochs.tolist()
         for run in order.tolist():
             curve = target.curves[run].tolist()
             search.add(run, None)
-            for length in epochs[:-1]:
+            for length in range(1, target.positions):
                 search.extend(run, epochs[:length], curve[:length])
                 chance = search.chance(run)
                 if chance is not None and chance <= delta * search.left(run):

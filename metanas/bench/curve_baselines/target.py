@@ -22,22 +22,26 @@ class Target:
     """Whole runs of a task, of which a method may look at what it would have seen.
 
     Attributes:
+        epochs: at which every whole run reports, increasing, (positions,).
         curves: higher is better, NaN where a run diverged, (n, positions).
         final: what each run came to, -inf where it diverged, (n,).
     """
 
     task: Task
     trials: Trials
+    epochs: Ints
     curves: Floats
     final: Floats
 
     @classmethod
     def of(cls, task: Task, trials: Trials, outcome: str) -> Target:
-        """From runs with curves of one length, but for failed ones."""
+        """From runs that report at the same epochs; failed ones may end before the last."""
         curves = np.asarray(trials.curves(), np.float64)
         given = np.where(np.isfinite(curves), curves, -np.inf)
         final = given.max(axis=1) if outcome == "score" else given[:, -1]
-        return cls(task, trials, curves, final)
+        longest = int(np.argmax(trials.lengths))
+        epochs = trials.flat_epochs[trials.offsets[longest] : trials.offsets[longest + 1]]
+        return cls(task, trials, epochs.astype(np.int64), curves, final)
 
     @property
     def positions(self) -> int:

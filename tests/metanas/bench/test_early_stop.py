@@ -1,4 +1,5 @@
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -7,14 +8,16 @@ import numpy as np
 import pytest
 
 from metadata_store.batch import Trials
-from metadata_store.records import Architecture, LearningCurve, Trial, TrialState
+from metadata_store.records import Architecture, LearningCurve, Task, Trial, TrialState
 from metanas.bench.curve_baselines import CURVE_METHODS
 from metanas.bench.curve_baselines.learned import GradientBoosting, SupportVectors
-from metanas.bench.early_stop import bench_early_stop
+from metanas.bench.curve_baselines.target import Target
+from metanas.bench.early_stop import _Pool, bench_early_stop
 from metanas.bench.early_stop_page import early_stop_page
 from metanas.rankers.lcranknet import LCRankNet
 from metanas.rankers.lcranknet_paper import LCRankNetPaper
-from tests.contracts.ranker import choices, source_trials
+from metanas.spaces import space_of
+from tests.contracts.ranker import choices, run, source_trials
 
 DATA = Path(os.environ.get("METANAS_DATA", Path(__file__).parents[4] / "shared" / "data"))
 QUICK = ("last-value", "best-value", "none", "oracle")
@@ -181,11 +184,134 @@ def test_diverged_runs_are_the_worst() -> None:
         assert np.isfinite(row["regret"])
 
 
+def _reported_at(trial: Trial, epochs: Sequence[int]) -> Trial:
+    """The same run, heard of at some of its epochs only."""
+    values = tuple(trial.curve.values[epoch - 1] for epoch in epochs)
+    return replace(trial, curve=LearningCurve(trial.curve.metric, tuple(epochs), values))
+
+
+def test_of_a_target_only_the_runs_of_its_most_frequent_length_count(trials: Trials) -> None:
+    rows = list(trials)
+    plain = [each for each in rows if each.task == "three"]
+    short = [_reported_at(each, range(1, 5)) for each in plain[:15]]
+    odd = Trials.of([*(each for each in rows if each.task != "three"), *short, *plain[15:]])
+    found = bench(odd, ("none", "median"), runs=12)
+    assert found["left_out"] == {"three": 15}
+    # Runs of four epochs would have diverged, and the worst one would be the floor.
+    target = _Pool.of(odd)
+    assert set(odd.lengths[odd.codes("task") == odd.names("task").index("three")]) == {4, 10}
+    assert set(target.trials.lengths[target.rows("three")]) == {10}
+    assert bench(trials, ("none",))["left_out"] == {}
+
+
+def test_lengths_as_frequent_give_the_longest_and_failed_runs_stay(trials: Trials) -> None:
+    runs = [each for each in trials if each.task == "three"][:24]
+    broken = [
+        replace(_reported_at(each, range(1, 4)), state=TrialState.FAILED) for each in runs[20:]
+    ]
+    strange = [replace(_reported_at(runs[0], (2, 3)), state=TrialState.FAILED, seed=5)]
+    thinned = [replace(_reported_at(each, (5, 10)), seed=6) for each in runs[:3]]
+    short = [_reported_at(each, range(1, 6)) for each in runs[:13]]
+    pool = _Pool.of(Trials.of([*short, *runs[10:20], *broken, *strange, *thinned]))
+    kept = pool.trials.take(pool.rows("three"))
+    assert sorted(kept.lengths.tolist()) == [3] * 4 + [10] * 10
+    assert pool.odd("three") == 13 + 1 + 3
+
+
+UNEVEN = (1, 2, 4, 8, 16, 32)
+
+
+@pytest.fixture(scope="module")
+def uneven() -> Trials:
+    """Runs of 32 epochs, reported at six of them."""
+    return Trials.of(
+        [
+            _reported_at(run(task, *choice, epochs=32, upto=32, shift=0.05 * index), UNEVEN)
+            for index, task in enumerate(("one", "two", "three"))
+            for choice in choices(44)
+        ]
+    )
+
+
+def test_shares_are_of_epochs_and_not_of_reports(uneven: Trials) -> None:
+    found = bench(uneven, ("oracle", "none"), runs=24, orders=1)["stopping"]
+    assert found["none"]["epochs_share"] == 1.0
+    # All but the runs that led for a while end after the first of 32 epochs.
+    least = (1.0 + 23 / 32) / 24
+    assert least <= found["oracle"]["epochs_share"] < 0.3
+    whole = (24 * found["oracle"]["epochs_share"] - 24 / 32) / (1 - 1 / 32)
+    assert whole == pytest.approx(round(whole))
+
+
+def test_a_stopped_run_was_trained_for_the_points_it_had_reported(
+    uneven: Trials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from metanas.bench.curve_baselines import rankers
+
+    def after_every_position(
+        ranker: object, trials: Trials, orders: np.ndarray, deltas: list[float]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        found = 1 + np.arange(len(trials)) % 6
+        return np.tile(found, (len(deltas), len(orders), 1)), np.array(UNEVEN) / 32
+
+    monkeypatch.setattr(rankers, "replay", after_every_position)
+    method = rankers.Default(space=space_of(uneven), seed=0, outcome="final")
+    method.fit(uneven, {})
+    target = Target.of(Task.table("three"), uneven.where(task="three"), "final")
+    for setting in method.stop(target, np.arange(44)[None]):
+        assert setting.lengths[0].tolist() == (1 + np.arange(44) % 6).tolist()
+
+
+def test_lcranknet_is_judged_by_epochs_on_runs_reported_unevenly(uneven: Trials) -> None:
+    found = bench(uneven, ("lcranknet", "lcranknet-alone", "curve-mixture"), runs=24)
+    for row in found["stopping"].values():
+        for point in row["tradeoff"]:
+            assert 1 / 32 < point["epochs_share"] <= 1.0
+
+
+@pytest.mark.parametrize("method", CURVE_METHODS)
+def test_one_source_is_enough(trials: Trials, method: str) -> None:
+    two = trials.take(trials.codes("task") != trials.names("task").index("two"))
+    found = bench(two, (method,), runs=14, orders=2)
+    assert set(found["ranking"]) | set(found["stopping"]) == {method}
+
+
+def test_with_one_source_lcranknet_stops_as_it_does_alone(trials: Trials) -> None:
+    two = trials.take(trials.codes("task") != trials.names("task").index("two"))
+    stopping = bench(two, ("lcranknet", "lcranknet-alone"), runs=14)["stopping"]
+    alone, own = stopping["lcranknet-alone"], stopping["lcranknet"]
+    assert {**own, "tradeoff": own["tradeoff"][1:]} == alone
+
+
+def test_without_numbers_half_is_learned_from_and_half_is_judged(trials: Trials) -> None:
+    options = {"methods": ["none"], "orders": 1}
+    found = bench_early_stop(trials, **options)  # type: ignore[arg-type]
+    assert (found["sources"], found["runs"], found["small"]) == (22, 22, [])
+    few = Trials.of([*trials, *(replace(each, task="few") for each in list(trials)[:12])])
+    found = bench_early_stop(few, **options)  # type: ignore[arg-type]
+    assert (found["sources"], found["runs"], found["small"]) == (22, 22, ["few"])
+    found = bench_early_stop(few, "few", **options)  # type: ignore[arg-type]
+    assert found["sources"] == 6
+    with pytest.raises(ValueError, match="10 runs of 'few' beside the 40 sources"):
+        bench_early_stop(few, "few", sources=40, runs=200, **options)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="beside the 44 sources"):
+        bench_early_stop(trials, sources=44, runs=200, **options)  # type: ignore[arg-type]
+
+
+def test_many_runs_are_not_all_used(trials: Trials) -> None:
+    again = Trials.of([run(t, *c) for t in ("one", "two") for c in choices(410)])
+    found = bench_early_stop(again, "one", methods=["none"], orders=1)
+    assert (found["sources"], found["runs"]) == (200, 200)
+
+
 def test_the_page_shows_every_method(trials: Trials) -> None:
-    text = early_stop_page(bench(trials, QUICK))
+    found = bench(trials, QUICK)
+    text = early_stop_page(found)
     for method in QUICK:
         assert method in text
     assert "<svg" in text
+    assert "left out" not in text
+    assert "length than most: 3 of a&lt;b." in early_stop_page({**found, "left_out": {"a<b": 3}})
 
 
 @pytest.mark.parametrize(
