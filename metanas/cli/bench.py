@@ -28,7 +28,7 @@ def add_commands(commands: Commands) -> None:
         _zero_shot,
         "predict a whole target table from random architectures of the other tasks",
     )
-    _add_data(zero, seeds=5)
+    _add_data(zero, seeds=5, sources=200)
     zero.add_argument("--methods", type=names, metavar="A,B", help="default: all")
     warm = command(
         inner,
@@ -36,7 +36,7 @@ def add_commands(commands: Commands) -> None:
         _warm_start,
         "search on a complete table, with random architectures of the other tasks as sources",
     )
-    _add_data(warm, seeds=20)
+    _add_data(warm, seeds=20, sources=200)
     warm.add_argument(
         "--source-task", action="append", metavar="TASK", help="may be repeated; default: all"
     )
@@ -48,7 +48,7 @@ def add_commands(commands: Commands) -> None:
     bench_reference.add_command(inner)
 
 
-def _add_data(parser: ArgumentParser, *, seeds: int) -> None:
+def _add_data(parser: ArgumentParser, *, seeds: int, sources: int | None) -> None:
     parser.add_argument(
         "--trials",
         action="append",
@@ -60,7 +60,7 @@ def _add_data(parser: ArgumentParser, *, seeds: int) -> None:
     )
     parser.add_argument("--target", action="append", metavar="TASK", help="may be repeated")
     parser.add_argument(
-        "--sources", type=positive, default=200, metavar="N", help="architectures a source task"
+        "--sources", type=positive, default=sources, metavar="N", help="architectures a source task"
     )
     parser.add_argument("--seeds", type=positive, default=seeds, metavar="N")
 
@@ -73,9 +73,12 @@ def _add_early_stop(inner: Commands) -> None:
         "rank a target's runs by their first points, and stop runs of searches through them; "
         "targets are left out together, without --target each task in turn",
     )
-    _add_data(early, seeds=1)
+    _add_data(early, seeds=1, sources=None)
     early.add_argument(
-        "--runs", type=positive, default=200, metavar="N", help="of the target, of others"
+        "--runs",
+        type=positive,
+        metavar="N",
+        help="of the target, of others; default: 200 and 200 sources, or half of what there are",
     )
     early.add_argument(
         "--orders", type=positive, default=20, metavar="N", help="searches a seed and target"
@@ -118,14 +121,35 @@ def trials_of(given: Namespace) -> tuple[Trials, Mapping[str, Any]]:
     return trials, tasks
 
 
+def _targets(given: Namespace, trials: Trials, wanted: int = 0) -> list[str]:
+    """Those named, else all tasks with enough scores; what is left out is told.
+
+    Args:
+        wanted: scored architectures of a target, as far as any task has so many.
+    """
+    from metanas.bench.source_draw import FEWEST_SCORED, scored
+
+    if given.target:
+        return list(given.target)
+    counts = scored(trials)
+    least = min(max(FEWEST_SCORED, wanted), max(counts.values()))
+    few = [f"{name} ({count})" for name, count in counts.items() if count < least]
+    if few:
+        log.warning(
+            "no targets, having fewer than %d scored architectures: %s", least, ", ".join(few)
+        )
+    return [name for name, count in counts.items() if count >= least]
+
+
 def _zero_shot(given: Namespace) -> None:
     from metanas.bench.zero_shot import METHODS, bench_zero_shot
 
     trials, tasks = trials_of(given)
+    targets = _targets(given, trials)
     with progress(given) as advance:
         document = bench_zero_shot(
             trials,
-            given.target or trials.present("task"),
+            targets,
             tasks=tasks,
             sources=given.sources,
             seeds=given.seeds,
@@ -144,10 +168,11 @@ def _warm_start(given: Namespace) -> None:
     from metanas.bench.warm_start import DEFAULT, bench_warm_start
 
     trials, tasks = trials_of(given)
+    targets = _targets(given, trials, given.budget)
     with progress(given) as advance:
         document = bench_warm_start(
             trials,
-            given.target or trials.present("task"),
+            targets,
             tasks=tasks,
             sources=given.sources,
             budget=given.budget,
@@ -185,6 +210,9 @@ def _early_stop(given: Namespace) -> None:
             outcome=given.outcome,
             progress=lambda done, total: advance(done, total, "early-stop"),
         )
+    if document["small"]:
+        log.warning("no targets, having too few whole runs: %s", ", ".join(document["small"]))
+    bench_reference.warn_of_lengths(document)
     if given.out is not None:
         from metanas.bench.early_stop_page import early_stop_page
 

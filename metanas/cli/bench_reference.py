@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 from metanas.cli.arguments import Commands, command, names, positive
 from metanas.cli.output import emit, progress, table
+
+log = logging.getLogger(__name__)
 
 
 def add_command(commands: Commands) -> None:
@@ -55,7 +58,16 @@ def _bench(given: Namespace) -> None:
             parts=PARTS if given.parts is None else given.parts,
             progress=advance,
         )
+    warn_of_lengths(document.get("early-stop", {}))
     emit(given, document, _tables(document))
+
+
+def warn_of_lengths(early: Mapping[str, Any]) -> None:
+    """Says which runs `bench_early_stop` did not use."""
+    for name, count in early.get("left_out", {}).items():
+        log.warning(
+            "of %s only the runs of its most frequent length are used; left out: %d", name, count
+        )
 
 
 def _tables(document: Mapping[str, Any]) -> list[Any]:
