@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
@@ -37,6 +39,9 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK, GREY = (
 CYCLE = (BLUE, RED, GREEN, ORANGE, PURPLE, SKY)
 OPERATIONS = (*CYCLE, BLACK)
 """Of operations, by their place in the space's list."""
+
+NAMED = 6
+"""Nodes of a cell whose arrows have room for the names of their operations."""
 
 FEWEST, LOW = 5, 0.02
 """Of fewer values none is an outlier; of more, this share may be."""
@@ -257,13 +262,71 @@ def cells(graphs: Sequence[Sequence[Edge]], operations: Sequence[str]) -> list[s
     """Cells as graphs.
 
     Nodes from left to right, an arrow an operation; edges that no signal passes are left out.
+    Where there are too many for a name on each arrow, a legend says what colours stand for.
 
     Args:
         operations: all that the space has, in its order: an operation's colour is that of
             its place, so the same in every report. What is not among them is grey.
     """
     colours = {name: OPERATIONS[i % len(OPERATIONS)] for i, name in enumerate(operations)}
-    return [_cell(edges, colours) for edges in graphs]
+    return [(_arcs if len(_nodes(edges)) > NAMED else _cell)(edges, colours) for edges in graphs]
+
+
+def _nodes(edges: Sequence[Edge]) -> list[int]:
+    return sorted({edge.tail for edge in edges} | {edge.head for edge in edges})
+
+
+def _arcs(edges: Sequence[Edge], colours: Mapping[str, str]) -> str:
+    """Nodes on a line; operations are arcs above it, what only gathers them arcs below."""
+    with rc_context({**STYLE, "axes.grid": False}):
+        figure = Figure(figsize=(7.2, 3.6), layout="constrained")
+        axes = figure.subplots()
+        axes.set_axis_off()
+        axes.set_aspect("equal")
+        nodes = _nodes(edges)
+        at = {node: float(i) for i, node in enumerate(nodes)}
+        between: Counter[tuple[int, int]] = Counter()
+        top, bottom, seen = 0.5, -0.5, dict[str, str]()
+        for edge in edges:
+            if not edge.live:
+                continue
+            gathers = edge.operation not in colours
+            colour = seen.setdefault(edge.operation, colours.get(edge.operation, GREY))
+            # Arcs between the same two nodes one above the other.
+            bend = 0.5 + 0.25 * between[edge.tail, edge.head]
+            between[edge.tail, edge.head] += 1
+            height = bend * (at[edge.head] - at[edge.tail]) / 2
+            top, bottom = (top, min(bottom, -height)) if gathers else (max(top, height), bottom)
+            axes.annotate(
+                "",
+                xy=(at[edge.head], 0.0),
+                xytext=(at[edge.tail], 0.0),
+                arrowprops={
+                    "arrowstyle": "-|>",
+                    "connectionstyle": f"arc3,rad={bend if gathers else -bend}",
+                    "color": colour,
+                    "linewidth": 0.8 if gathers else 1.6,
+                    "shrinkA": 8,
+                    "shrinkB": 8,
+                },
+            )
+        _draw_nodes(axes, {node: (x, 0.0) for node, x in at.items()}, size=260)
+        axes.set_xlim(-0.5, len(nodes) - 0.5)
+        axes.set_ylim(bottom - 0.2, top + 0.2)
+        used = sorted(seen, key=[*colours, *seen].index)
+        lines = [Line2D([], [], color=seen[name], linewidth=1.6) for name in used]
+        names = [name.replace("_", " ") for name in used]
+        figure.legend(lines, names, ncols=4, fontsize=8, loc="outside lower center", frameon=False)
+        return _svg(figure)
+
+
+def _draw_nodes(axes: Axes, places: Mapping[int, tuple[float, float]], *, size: float) -> None:
+    """Circles with their numbers, the first and last as input and output."""
+    first, last = min(places), max(places)
+    for node, (x, y) in places.items():
+        label = "in" if node == first else "out" if node == last else str(node)
+        axes.scatter([x], [y], s=size, color="white", edgecolor="#333333", zorder=3)
+        axes.annotate(label, (x, y), ha="center", va="center", fontsize=9, zorder=4)
 
 
 def _cell(edges: Sequence[Edge], colours: Mapping[str, str]) -> str:
@@ -272,7 +335,7 @@ def _cell(edges: Sequence[Edge], colours: Mapping[str, str]) -> str:
         axes = figure.subplots()
         axes.set_axis_off()
         axes.set_aspect("equal")
-        nodes = sorted({edge.tail for edge in edges} | {edge.head for edge in edges})
+        nodes = _nodes(edges)
         place = dict(zip(nodes, _places(len(nodes)), strict=True))
         for edge in edges:
             if edge.live:
@@ -282,11 +345,7 @@ def _cell(edges: Sequence[Edge], colours: Mapping[str, str]) -> str:
                 along = 0.36 if edge.tail == nodes[0] else later
                 colour = colours.get(edge.operation, GREY)
                 _arrow(axes, place[edge.tail], place[edge.head], edge.operation, colour, along)
-        for node in nodes:
-            label = "in" if node == nodes[0] else "out" if node == nodes[-1] else str(node)
-            x, y = place[node].tolist()
-            axes.scatter([x], [y], s=460, color="white", edgecolor="#333333", zorder=3)
-            axes.annotate(label, (x, y), ha="center", va="center", fontsize=9, zorder=4)
+        _draw_nodes(axes, {node: (float(x), float(y)) for node, (x, y) in place.items()}, size=460)
         if not any(edge.live for edge in edges):
             axes.set_title("no path from input to output", fontsize=9)
         axes.margins(0.16)

@@ -132,7 +132,7 @@ def _targets(given: Namespace, trials: Trials, wanted: int = 0) -> list[str]:
     if given.target:
         return list(given.target)
     counts = scored(trials)
-    least = min(max(FEWEST_SCORED, wanted), max(counts.values()))
+    least = min(max(FEWEST_SCORED, wanted), max(counts.values(), default=0))
     few = [f"{name} ({count})" for name, count in counts.items() if count < least]
     if few:
         log.warning(

@@ -1,6 +1,16 @@
 import numpy as np
 
-from metanas.plots import CYCLE, Points, learning_curves, predicted_against_measured, run_curves
+from metanas.plots import (
+    CYCLE,
+    Points,
+    cells,
+    learning_curves,
+    predicted_against_measured,
+    run_curves,
+)
+from metanas.spaces.darts import Darts
+from metanas.spaces.darts_cell import OPERATIONS
+from metanas.spaces.random_chooser import RandomChooser
 
 
 def points(name: str, measured: list[float]) -> Points:
@@ -69,3 +79,14 @@ def test_a_source_whose_points_are_all_out_of_sight_is_still_named() -> None:
     )
     assert ">low<" in text
     assert "1 below" in text
+
+
+def test_a_cell_of_many_nodes_has_a_legend_and_its_arcs_are_all_there() -> None:
+    space = Darts()
+    architecture = space.suggest(RandomChooser(np.random.default_rng(0)))
+    edges = space.edges(architecture)
+    (text,) = cells([edges], OPERATIONS)
+    used = {edge.operation for edge in edges}
+    assert all(text.count(f">{name.replace('_', ' ')}<") == 1 for name in used)
+    (less,) = cells([edges[:-1]], OPERATIONS)
+    assert text.count("<path") > less.count("<path")
