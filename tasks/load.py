@@ -107,14 +107,7 @@ def load(task: Task, *, cache: Path | None = None, progress: Progress = silent) 
             or data of another shape than the task was registered with.
         OSError: the data is missing or unreadable.
     """
-    if task.kind == TABLE_KIND:
-        raise ValueError(f"task {task.name!r} is known only by its trials, it has no images")
-    try:
-        data = prepare(task.kind, task.data, cache=cache, progress=progress)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(
-            f"the images of task {task.name!r} are not on this machine, or no longer there: {error}"
-        ) from error
+    data = images_of(task, cache=cache, progress=progress)
     known = (task.n_classes, task.input_shape)
     if known != (len(data.classes), data.shape):
         raise ValueError(
@@ -130,6 +123,18 @@ def load(task: Task, *, cache: Path | None = None, progress: Progress = silent) 
             data.n_samples,
         )
     return data
+
+
+def images_of(task: Task, *, cache: Path | None = None, progress: Progress = silent) -> TaskData:
+    """As `load`, but in whatever shape the data says: it may not be the registered one."""
+    if task.kind == TABLE_KIND:
+        raise ValueError(f"task {task.name!r} is known only by its trials, it has no images")
+    try:
+        return prepare(task.kind, task.data, cache=cache, progress=progress)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"the images of task {task.name!r} are not on this machine, or no longer there: {error}"
+        ) from error
 
 
 def prepare(

@@ -66,7 +66,7 @@ def _adapt(given: Namespace) -> None:
     from metanas.few_shot import adapt, fitted, source_for
     from metanas.meta_shelf import fetch
     from metanas.networks.export import check_suffix, export
-    from tasks.load import prepare
+    from tasks.load import images_of
 
     for file in given.export:
         check_suffix(file)
@@ -75,7 +75,7 @@ def _adapt(given: Namespace) -> None:
     with opened(given) as store:
         task = task_of(given.task, store)
         with progress(given) as advance:
-            data = prepare(task.kind, fitted(task, meta).data, progress=advance)
+            data = images_of(fitted(task, meta), progress=advance)
             made = adapt(
                 meta,
                 task,

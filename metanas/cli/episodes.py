@@ -88,10 +88,10 @@ def classes_of(
         OSError: they are missing.
     """
     from tasks.episodes import Classes
-    from tasks.load import prepare
+    from tasks.load import images_of
 
     task = task_of(data, store)
-    prepared = prepare(task.kind, _sized(task, size, grey=True).data, progress=advance)
+    prepared = images_of(_sized(task, size, grey=True), progress=advance)
     return Classes.of(prepared, turned=turned)
 
 

@@ -184,3 +184,10 @@ def test_another_of_that_name_is_not_overwritten_unasked(
     metanas.ok(*train)
     assert "give --replace" in metanas.wrong(*train, "--seed", "1")
     metanas.ok(*train, "--seed", "1", "--replace")
+
+
+def test_a_task_whose_images_are_elsewhere_is_named(metanas: CommandLine, tmp_path: Path) -> None:
+    few = folder(tmp_path / "few", 3, 6)
+    metanas.ok("task", "add", "mine", few)
+    (tmp_path / "few").rename(tmp_path / "moved")
+    assert "the images of task 'mine' are not on this machine" in metanas.wrong("adapt", "mine")
