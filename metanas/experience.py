@@ -178,7 +178,7 @@ def _registered(wanted: TaskSettings, store: MetadataStore, progress: Progress) 
         if not describes(wanted.data, wanted.kind, known):
             raise ValueError(
                 f"task {wanted.name!r} is known with {known.kind} data {known.data!r}, "
-                f"not with {wanted.data!r}; choose another name or another store"
+                f"not with {wanted.data!r} and the same options; choose another name or store"
             )
         return known
     progress(0, 1, f"registering {wanted.name}")

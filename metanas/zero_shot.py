@@ -115,6 +115,7 @@ def zero_shot(
     limits = _Limits(space, task, max_params, max_flops)
     whole = space.enumerate()
     # Before the fit: what nothing can meet need not be waited for.
+    limits.excess(())
     found = None if whole is None else limits.within(whole)
     predictor.fit(trials, {name: store.task(name) for name in trials.present("task")})
     listed, costs = found or limits.within(_met(space, predictor, task, limits, candidates, seed))

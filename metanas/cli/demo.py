@@ -75,8 +75,9 @@ def _demo(given: Namespace) -> None:
     from metanas.settings import read_settings
 
     settings = read_settings(given.config, DemoSettings) if given.config else DIGITS
-    if given.store:
-        # Before anything of an earlier demo is deleted: it may not be one.
+    _check(given.out)
+    if given.store and str(given.out.resolve()) not in user_url(given.store):
+        # Before anything of an earlier demo is deleted: it may be no store.
         open_user_store(given.store, reference=settings.experience is None).close()
     _prepare(given.out)
     url = given.store or f"sqlite:///{given.out / 'store.db'}"
@@ -137,12 +138,19 @@ def _facts(trial: Trial) -> tuple[object, ...]:
     return score, int(trial.extras["params"]), trial.seconds
 
 
-def _prepare(folder: Path) -> None:
-    """An empty folder with a mark; another's files are never deleted."""
-    mark = folder / ".metanas-demo"
-    if folder.exists() and not mark.exists() and any(folder.iterdir()):
+MARK = ".metanas-demo"
+"""A file in a folder that a demo made."""
+
+
+def _check(folder: Path) -> None:
+    """Another's files are never deleted."""
+    if folder.exists() and not (folder / MARK).exists() and any(folder.iterdir()):
         raise FileExistsError(f"need an empty folder or one a demo made, got {folder}")
-    if mark.exists():
+
+
+def _prepare(folder: Path) -> None:
+    """An empty folder with a mark."""
+    if (folder / MARK).exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    mark.touch()
+    (folder / MARK).touch()

@@ -108,14 +108,14 @@ def task_of(data: str, store: MetadataStore) -> Task:
     from tasks.register import guess_kind, location_of
 
     known = {task.name: task for task in store.tasks()}
+    registered = known.get(data)
+    if registered is not None and registered.kind != TABLE_KIND:
+        return registered
     location = location_of(data)
     path = at_home(location)
-    registered = known.get(data)
-    # A folder adapted to before is known by its trials; its images are still there.
-    if registered is not None and not (registered.kind == TABLE_KIND and path.exists()):
-        if registered.kind == TABLE_KIND:
-            raise ValueError(f"task {data!r} is known only by its trials, it has no images")
-        return registered
+    # A table does not hide a folder of its name.
+    if registered is not None and not path.exists():
+        raise ValueError(f"task {data!r} is known only by its trials, it has no images")
     try:
         kind = guess_kind(data)
     except FileNotFoundError:

@@ -60,6 +60,33 @@ def test_a_demo_deletes_nothing_it_did_not_write(
     assert (tmp_path / "precious.txt").read_text() == "keep"
 
 
+def test_a_store_that_cannot_be_opened_costs_no_earlier_demo(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / ".metanas-demo").touch()
+    (tmp_path / "report.html").write_text("keep")
+    assert main(["--store", "nonsense", "demo", "--out", str(tmp_path)]) == 2
+    assert (tmp_path / "report.html").read_text() == "keep"
+
+
+@pytest.mark.parametrize("made", [False, True])
+def test_a_demo_may_have_its_store_in_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: bool
+) -> None:
+    folder = tmp_path / "out"
+    if made:
+        folder.mkdir()
+    reached: list[bool] = []
+
+    def begun(*given: object, **more: object) -> None:
+        reached.append((folder / "own.db").exists())
+        raise ValueError("enough")
+
+    monkeypatch.setattr("metanas.demo.demo", begun)
+    assert main(["--store", f"sqlite:///{folder / 'own.db'}", "demo", "--out", str(folder)]) == 2
+    assert reached == [True]
+
+
 def test_a_few_digits_become_a_small_folder(tmp_path: Path) -> None:
     write_digits(tmp_path, only=(3, 8), each=4)
     assert sorted(each.parent.name for each in tmp_path.rglob("*.png")) == ["3"] * 4 + ["8"] * 4
