@@ -64,6 +64,8 @@ def test_lists_become_tuples_and_nested_mappings_dataclasses(tmp_path: Path) -> 
         ("{source: s, architectures: 1}", ExperienceSettings, "needs the key 'tasks'"),
         ("space: {name: a, options: [1]}", TrainSettings, "options: wanted a mapping"),
         ("a: [", TrainSettings, "is no YAML"),
+        ("seed: 2001-99-99", TrainSettings, "is no YAML"),
+        ("[" * 5000, TrainSettings, "is nested too deep"),
         ("{episodes: a, name: b, plan: {batch: 0}}", MetaTrainSettings, "batch must be at least 1"),
         ("{episodes: a, name: b, shots: 0}", MetaTrainSettings, "shots must be at least 1"),
         ("episodes: a", MetaTrainSettings, "needs the key 'name'"),

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import stat
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -74,3 +76,12 @@ def test_processes_that_prepare_the_same_task_agree(tmp_path: Path) -> None:
         sums = list(pool.map(_sum, [tmp_path] * 4))
     assert len(set(sums)) == 1
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_cache_may_be_shared(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        cache.write(tmp_path / "a", {"x": np.arange(4)}, {})
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o750

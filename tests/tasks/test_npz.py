@@ -116,3 +116,18 @@ def test_a_plain_array_is_no_npz(tmp_path: Path) -> None:
 def test_two_names_for_the_same_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="'images' and 'x' both name the same array"):
         prepare("npz", save(tmp_path / "d.npz", x=IMAGES, images=IMAGES, y=LABELS))
+
+
+def test_parts_of_other_types_than_numbers_are_refused(tmp_path: Path) -> None:
+    parts = {"train_images": IMAGES, "train_labels": LABELS}
+    dates = np.zeros(IMAGES.shape, "datetime64[s]")
+    path = save(tmp_path / "d.npz", **parts, val_images=dates, val_labels=LABELS)
+    with pytest.raises(ValueError, match="pixels must be numbers, got datetime64"):
+        prepare("npz", path)
+
+
+def test_labels_without_end_are_refused(tmp_path: Path) -> None:
+    labels = LABELS.astype(np.float64)
+    labels[0] = np.inf
+    with pytest.raises(ValueError, match="need labels of shape"):
+        prepare("npz", save(tmp_path / "d.npz", x=IMAGES, y=labels))

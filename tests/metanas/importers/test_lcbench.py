@@ -108,6 +108,13 @@ class TestLcbench(ImporterContract):
         file.write_text('{"adult": {"0": ' + "[" * 100_000)
         assert_refused(read_lcbench, str(file), "deep.json")
 
+    def test_a_number_without_end_is_refused(self, tmp_path: Path) -> None:
+        broken = configuration(0, None)
+        broken["config"]["batch_size"] = math.inf
+        file = tmp_path / "endless.json"
+        file.write_text(json.dumps({"adult": {"0": broken}}))
+        assert_refused(read_lcbench, str(file), "endless.json", "adult 0")
+
     def test_a_folder_is_refused(self, tmp_path: Path) -> None:
         assert_refused(read_lcbench, str(tmp_path), str(tmp_path))
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from metadata_store.records import INT64_MAX, Architecture, LearningCurve, Trial, TrialState
 from metanas.importers import Importer
-from metanas.importers.mlflow import as_key, fields_of, read_mlflow, tags_of
+from metanas.importers.mlflow import _choice, as_key, fields_of, read_mlflow, tags_of
 from metanas.importers.mlflow_client import connected
 from metanas.tracking import MlflowSink
 from tests.contracts.importer import ImporterContract, assert_refused, read
@@ -214,3 +214,22 @@ def test_any_name_makes_a_key_that_mlflow_allows(name: str) -> None:
     validation = pytest.importorskip("mlflow.utils.validation")
     validation._validate_metric_name(as_key(name))
     validation._validate_param(as_key(name), "1")
+
+
+@pytest.mark.parametrize(
+    ("text", "choice"),
+    [
+        ("7", 7),
+        ("-3", -3),
+        ("1e-3", 0.001),
+        ("True", True),
+        ("adam", "adam"),
+        ("2023_01", "2023_01"),
+        ("1_0.5", "1_0.5"),
+        ("inf", "inf"),
+        ("9" * 30, "9" * 30),
+    ],
+)
+def test_a_parameter_is_a_number_only_where_it_was_one(text: str, choice: object) -> None:
+    assert _choice(text) == choice
+    assert type(_choice(text)) is type(choice)

@@ -1,3 +1,4 @@
+import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -204,6 +205,23 @@ def test_the_space_is_found_by_the_names_of_its_choices(store: MemoryStore) -> N
     study.optimize(asked_one_by_one, n_trials=6)
     scores = [each.score or 0.0 for each in store.trials(space="mini")]
     assert np.mean([each.value or 0.0 for each in study.trials[1:]]) > np.quantile(scores, 0.7)
+
+
+def test_threads_that_ask_while_the_space_is_learned_are_answered(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sampler = XferNASSampler(store, "target", seed=0)
+    known = store.task
+
+    def slowly(name: str) -> Task:
+        # As long as others see sources but no space they belong to, they must not propose.
+        time.sleep(0.3 if len(sampler._sources) else 0.0)
+        return known(name)
+
+    monkeypatch.setattr(store, "task", slowly)
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    study.optimize(asked_one_by_one, n_trials=24, n_jobs=4)
+    assert len(study.trials) == 24
 
 
 def test_conditional_parameters_are_asked_only_where_they_belong(store: MemoryStore) -> None:
