@@ -276,13 +276,19 @@ def _nodes(edges: Sequence[Edge]) -> list[int]:
     return sorted({edge.tail for edge in edges} | {edge.head for edge in edges})
 
 
+def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
+    """For a graph; inches."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots()
+    axes.set_axis_off()
+    axes.set_aspect("equal")
+    return figure, axes
+
+
 def _arcs(edges: Sequence[Edge], colours: Mapping[str, str]) -> str:
     """Nodes on a line; operations are arcs above it, what only gathers them arcs below."""
     with rc_context({**STYLE, "axes.grid": False}):
-        figure = Figure(figsize=(7.2, 3.6), layout="constrained")
-        axes = figure.subplots()
-        axes.set_axis_off()
-        axes.set_aspect("equal")
+        figure, axes = _canvas(7.2, 3.6)
         nodes = _nodes(edges)
         at = {node: float(i) for i, node in enumerate(nodes)}
         between: Counter[tuple[int, int]] = Counter()
@@ -331,10 +337,7 @@ def _draw_nodes(axes: Axes, places: Mapping[int, tuple[float, float]], *, size: 
 
 def _cell(edges: Sequence[Edge], colours: Mapping[str, str]) -> str:
     with rc_context({**STYLE, "axes.grid": False}):
-        figure = Figure(figsize=(4.2, 2.9), layout="constrained")
-        axes = figure.subplots()
-        axes.set_axis_off()
-        axes.set_aspect("equal")
+        figure, axes = _canvas(4.2, 2.9)
         nodes = _nodes(edges)
         place = dict(zip(nodes, _places(len(nodes)), strict=True))
         for edge in edges:

@@ -220,19 +220,10 @@ class _Limits:
         Raises:
             ValueError: there are limits, but no networks to count.
         """
-        over = np.zeros(len(architectures))
         if self.max_params is None and self.max_flops is None:
-            return over
+            return np.zeros(len(architectures))
         costs = self._costs(architectures)
-        if costs is None:
-            raise ValueError(
-                f"need networks to count parameters and FLOPs, got space {self.space.name!r} "
-                f"and task {self.task.name!r} of which there are none"
-            )
-        for values, most in ((costs.params, self.max_params), (costs.flops, self.max_flops)):
-            if most is not None:
-                over = np.maximum(over, values / max(most, 1) - 1)
-        return over
+        return np.zeros(len(architectures)) if costs is None else self._over(costs)
 
     def within(
         self, architectures: Sequence[Architecture]
@@ -242,10 +233,10 @@ class _Limits:
         Raises:
             ValueError: none do, or as `excess`.
         """
-        kept = np.flatnonzero(self.excess(architectures) == 0)
         costs = self._costs(architectures)
         if costs is None:
             return list(architectures), None
+        kept = np.flatnonzero(self._over(costs) == 0)
         if not len(kept):
             raise ValueError(
                 f"none of {len(architectures):,} architectures is within the limits: the least "
@@ -256,7 +247,22 @@ class _Limits:
         return [architectures[i] for i in kept.tolist()], fitting
 
     def _costs(self, architectures: Sequence[Architecture]) -> Costs | None:
-        return None if self.task.kind == TABLE_KIND else self.space.costs(architectures, self.task)
+        """None where there are neither networks nor limits."""
+        table = self.task.kind == TABLE_KIND
+        costs = None if table else self.space.costs(architectures, self.task)
+        if costs is None and (self.max_params is not None or self.max_flops is not None):
+            raise ValueError(
+                f"need networks to count parameters and FLOPs, got space {self.space.name!r} "
+                f"and task {self.task.name!r} of which there are none"
+            )
+        return costs
+
+    def _over(self, costs: Costs) -> NDArray[np.float64]:
+        over = np.zeros(len(costs.params))
+        for values, most in ((costs.params, self.max_params), (costs.flops, self.max_flops)):
+            if most is not None:
+                over = np.maximum(over, values / max(most, 1) - 1)
+        return over
 
 
 def _different(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from metadata_store.memory import MemoryStore
-from metadata_store.records import Architecture, Trial
+from metadata_store.records import Architecture, Task, Trial
 from metadata_store.reference import reference_batches, reference_tasks
 from metanas import experience
 from metanas.evaluators.fused import Fused
@@ -191,14 +191,21 @@ def test_what_is_exported_is_what_a_new_store_starts_with(
     assert reference_tasks(tmp_path) == store.tasks()
 
 
+def holding(tasks: Iterable[Task], trials: Iterable[Trial]) -> MemoryStore:
+    """A store of these."""
+    store = MemoryStore()
+    for task in tasks:
+        store.add_task(task)
+    store.add_trials(trials)
+    return store
+
+
 def test_where_the_data_lay_is_not_exported(
     experienced: tuple[MemoryStore, list[Trial]], tmp_path: Path
 ) -> None:
     store, _ = experienced
-    moved = MemoryStore()
-    for task in store.tasks():
-        moved.add_task(replace(task, data=f"/somewhere/secret/{task.data}"))
-    moved.add_trials(store.trials())
+    tasks = [replace(task, data=f"/somewhere/secret/{task.data}") for task in store.tasks()]
+    moved = holding(tasks, store.trials())
     experience.export(moved, ["tests"], tmp_path)
     text = (tmp_path / "tasks.json").read_text()
     assert "secret" not in text
@@ -209,10 +216,8 @@ def test_sources_exported_together_keep_all_their_tasks(
     experienced: tuple[MemoryStore, list[Trial]], tmp_path: Path
 ) -> None:
     store, told = experienced
-    both = MemoryStore()
-    for task in store.tasks():
-        both.add_task(task)
-    both.add_trials([replace(trial, source=f"on-{trial.task}") for trial in told])
+    trials = [replace(trial, source=f"on-{trial.task}") for trial in told]
+    both = holding(store.tasks(), trials)
     assert experience.export(both, ["on-two", "on-one"], tmp_path) == 4
     tables = [{trial.task for trial in batch} for batch in reference_batches(tmp_path)]
     assert tables == [{"one"}, {"two"}]
@@ -223,10 +228,7 @@ def test_a_source_that_names_another_folder_is_refused_before_anything_is_writte
     experienced: tuple[MemoryStore, list[Trial]], tmp_path: Path
 ) -> None:
     store, told = experienced
-    other = MemoryStore()
-    for task in store.tasks():
-        other.add_task(task)
-    other.add_trials([*told, replace(told[0], source="../elsewhere")])
+    other = holding(store.tasks(), [*told, replace(told[0], source="../elsewhere")])
     with pytest.raises(ValueError, match=r"name a file, got '\.\./elsewhere'"):
         experience.export(other, ["tests", "../elsewhere"], tmp_path / "out")
     assert not list(tmp_path.iterdir())
