@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from metanas.rankers.curve_table import Floats
 
@@ -91,7 +91,7 @@ class Forecast:
         Args:
             widened: standard deviations are taken so many times as large.
         """
-        chance = norm.cdf((self.means - value) / (widened * self.stds))
+        chance = ndtr((self.means - value) / (widened * self.stds))
         return np.asarray((self.weights * chance).sum(axis=1))
 
 

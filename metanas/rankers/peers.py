@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import norm, rankdata
+from scipy.special import ndtr, ndtri
+from scipy.stats import rankdata
 
 from metanas.rankers.curve_table import CurveTable, Floats
 from metanas.rankers.runs import Ints
@@ -38,16 +39,16 @@ class Peers:
     def chance(self, searches: Searches, search: Ints, run: Ints, length: Ints) -> Floats:
         """To end above all runs seen, (m,)."""
         ahead, seen = searches.standing(search, run, length)
-        own = norm.ppf(1.0 - (ahead + 0.5) / (seen + 1.0))
-        best = norm.ppf(1.0 - 0.5 / np.maximum(seen, 1))
+        own = ndtri(1.0 - (ahead + 0.5) / (seen + 1.0))
+        best = ndtri(1.0 - 0.5 / np.maximum(seen, 1))
         agreement = self.agreement[length - 1]
         left = np.sqrt(1.0 - agreement**2)
-        return np.asarray(norm.sf((best - agreement * own) / left))
+        return np.asarray(ndtr((agreement * own - best) / left))
 
 
 def normal_scores(values: Floats) -> Floats:
     """What a normal sample with these ranks is expected to be, about; (n,)."""
-    return np.asarray(norm.ppf((rankdata(values) - 0.5) / len(values)))
+    return np.asarray(ndtri((rankdata(values) - 0.5) / len(values)))
 
 
 def _correlation(one: Floats, other: Floats) -> float:

@@ -174,9 +174,9 @@ class Searches:
         return self._ahead_now(search, run, length, some)[0], some.sum(1)
 
     def _some(self, search: Ints) -> NDArray[np.bool_]:
-        """Which slots hold runs that count, (m, slots)."""
-        slots = np.arange(self._run.shape[1])
+        """Which slots hold runs that count, (m, slots): of all slots those that any has used."""
         seen, hidden = self._seen[search][:, None], self.hidden[search][:, None]
+        slots = np.arange(max(seen.max(), 1))
         return np.asarray((slots < seen) & (slots != hidden))
 
     def _ahead_now(
@@ -184,8 +184,9 @@ class Searches:
     ) -> tuple[Ints, NDArray[np.bool_]]:
         """How many stood higher after so many positions, (m,); which came so far, (m, slots)."""
         now = self.runs.curves[run, length - 1]
-        reached = some & (self._length[search] >= length[:, None])
-        then = self.runs.curves[self._run[search], (length - 1)[:, None]]
+        used = some.shape[1]
+        reached = some & (self._length[search, :used] >= length[:, None])
+        then = self.runs.curves[self._run[search, :used], (length - 1)[:, None]]
         return (reached & (then > now[:, None])).sum(1), reached
 
     def predict(self, search: Ints, run: Ints, length: Ints) -> tuple[Floats, Floats]:
@@ -201,8 +202,9 @@ class Searches:
         mean, std = self.predict(search, run, length)
         best, best_run = self.best[search], self.best_run[search]
         some = self._some(search)
-        expected = (self._ahead[search] * self.place[search][:, None]).sum(2)
-        expected += self._carried[search]
+        used = some.shape[1]
+        expected = (self._ahead[search, :used] @ self.place[search][:, :, None])[:, :, 0]
+        expected += self._carried[search, :used]
         if (best_run < 0).any():
             # Nothing has finished: the most promising run stands in for the best.
             hope = np.where(some, expected, -np.inf).argmax(1)
@@ -277,7 +279,7 @@ class Searches:
         seen = some.sum(1)
         ahead_now, reached = self._ahead_now(search, run, length, some)
         ahead_end = (some & (expected > mean[:, None])).sum(1)
-        begun = np.where(some, self._first[search], 0.0).sum(1) / np.maximum(seen, 1)
+        begun = np.where(some, self._first[search, : some.shape[1]], 0.0).sum(1) / np.maximum(seen, 1)
         first = np.where(seen > 0, begun, self.runs.curves[run, 0])
         way = np.maximum(best - first, 1e-3 * np.abs(best) + 1e-9)
         gain, need = best - ref, best - now
