@@ -279,7 +279,9 @@ class Searches:
         seen = some.sum(1)
         ahead_now, reached = self._ahead_now(search, run, length, some)
         ahead_end = (some & (expected > mean[:, None])).sum(1)
-        begun = np.where(some, self._first[search, : some.shape[1]], 0.0).sum(1) / np.maximum(seen, 1)
+        begun = np.where(some, self._first[search, : some.shape[1]], 0.0).sum(1) / np.maximum(
+            seen, 1
+        )
         first = np.where(seen > 0, begun, self.runs.curves[run, 0])
         way = np.maximum(best - first, 1e-3 * np.abs(best) + 1e-9)
         gain, need = best - ref, best - now
