@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from metadata_store.batch import Trials
 from metadata_store.records import Task
-from metanas.bench.curve_baselines import CURVE_METHODS
+from metanas.bench.curve_baselines import CURVE_METHODS, LEARNERS
 from metanas.bench.curve_baselines.target import Ints, Setting, Target
 from metanas.bench.rank_agreement import rank_agreement
 from metanas.rankers.curve_table import OUTCOMES
@@ -54,17 +54,20 @@ def bench_early_stop(
 ) -> dict[str, Any]:
     """Compares methods on tasks and architectures that they have not learned from.
 
+    A single task has no sources: there those are compared that can do without.
+
     Args:
         trials: whole runs of the targets and of other tasks in one space.
         target: one or more tasks, left out together; by default every task with enough
             runs beside the sources in turn.
         sources: architectures whose runs on each other task are learned from; by default
-            `MOST`, or half of what the targets have where that is less.
+            `MOST`, or half of what the targets have where that is less; none of a single
+            task.
         runs: of the target, of other architectures, one of each; by default `MOST`, or
             what is left.
         seeds: other draws of both, from seed 0.
         orders: searches through the target's runs for each seed.
-        methods: keys of `CURVE_METHODS`, by default all.
+        methods: keys of `CURVE_METHODS`, by default all that can be compared.
         outcome: what a run comes to: its "final" value, or its best, its "score".
         progress: called with the number of methods done and to do.
 
@@ -78,15 +81,22 @@ def bench_early_stop(
         ``seconds``: of learning, for each method. ``left_out``: of each target with runs
         of several lengths, how many are not of the most frequent one, and not used.
         ``small``: tasks with too few runs to be targets, where none was given.
+        ``unfit``: methods that were not compared, having no sources to learn from.
 
     Raises:
-        ValueError: an unknown method or target, no other task, too few of anything.
+        ValueError: an unknown method or target, a method that learns from other tasks where
+            there are none, too few of anything.
     """
-    chosen = list(CURVE_METHODS) if methods is None else list(dict.fromkeys(methods))
     every = sorted(trials.present("task"))
+    lone = len(every) == 1
+    unfit = [name for name in CURVE_METHODS if lone and name in LEARNERS and methods is None]
+    chosen = list(dict.fromkeys(CURVE_METHODS if methods is None else methods))
+    chosen = [name for name in chosen if name not in unfit]
     named = None if target is None else [target] if isinstance(target, str) else target
     _check(trials, every if named is None else named, chosen, sources, runs, seeds, orders, outcome)
     pool = _Pool.of(trials)
+    if lone and sources is None:
+        sources = 0
     sources, runs = pool.numbers(every if named is None else named, sources, runs, named is None)
     least = min(runs, FEWEST_RUNS)
     if named is None:
@@ -148,6 +158,7 @@ def bench_early_stop(
         "orders": orders,
         "left_out": {name: count for name in targets if (count := pool.odd(name))},
         "small": [name for name in every if name not in targets] if named is None else [],
+        "unfit": unfit,
     }
 
 
@@ -382,5 +393,6 @@ def _check(
             "need a target, a method, a source, two runs, a seed and an order, got "
             + ", ".join(f"{count} {what}" for count, _, what in given if count is not None)
         )
-    if len(present) < 2:
-        raise ValueError(f"need trials of another task than {targets[0]!r}")
+    learners = [method for method in methods if method in LEARNERS]
+    if len(present) == 1 and learners:
+        raise ValueError(f"{learners[0]} learns from other tasks than {present[0]!r}, got none")

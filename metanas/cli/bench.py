@@ -56,7 +56,9 @@ def _add_data(parser: ArgumentParser, *, seeds: int, sources: int | None) -> Non
         help="a trial table; may be repeated; without it, the store's trials",
     )
     parser.add_argument(
-        "--space", metavar="S", help="where the trials are of several spaces (default nasbench201)"
+        "--space",
+        metavar="S",
+        help="where the trials are of several spaces (default the targets', or nasbench201)",
     )
     parser.add_argument("--target", action="append", metavar="TASK", help="may be repeated")
     parser.add_argument(
@@ -112,6 +114,11 @@ def trials_of(given: Namespace) -> tuple[Trials, Mapping[str, Any]]:
             tasks = {task.name: task for task in store.tasks()}
     if given.space is not None:
         trials = trials.where(space=given.space)
+    elif given.target:
+        known = [name for name in given.target if name in trials.present("task")]
+        of_targets = {space for name in known for space in trials.where(task=name).present("space")}
+        if len(of_targets) == 1:
+            trials = trials.where(space=of_targets.pop())
     spaces = trials.present("space")
     if given.space is None and NETWORK.name in spaces:
         trials, spaces = trials.where(space=NETWORK.name), [NETWORK.name]
@@ -212,6 +219,8 @@ def _early_stop(given: Namespace) -> None:
         )
     if document["small"]:
         log.warning("no targets, having too few whole runs: %s", ", ".join(document["small"]))
+    if document["unfit"]:
+        log.warning("no other task to learn from, as is wanted by %s", ", ".join(document["unfit"]))
     bench_reference.warn_of_lengths(document)
     if given.out is not None:
         from metanas.bench.early_stop_page import early_stop_page

@@ -35,3 +35,6 @@ CURVE_METHODS: dict[str, MakeMethod] = {
     "oracle": Oracle,
 }
 """Each takes ``space``, ``seed`` and ``outcome``."""
+
+LEARNERS = frozenset({"lcranknet-paper", "svr", "curve-matching", "gradient-boosting"})
+"""Those that are nothing without runs of other tasks."""

@@ -1,6 +1,7 @@
 """The commands' defaults, on trials of which some tasks have few."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -111,3 +112,14 @@ def test_the_reference_trials_of_a_new_store_can_be_benchmarked(
     assert (found["sources"], found["runs"]) == (100, 100)
     assert np.isfinite(found["stopping"]["none"]["regret"])
     assert not caplog.text
+
+
+def test_a_targets_space_is_the_one_that_is_measured_in(cli: CommandLine, tmp_path: Path) -> None:
+    other = [
+        replace(each, architecture=Architecture("another", each.architecture.choices))
+        for each in source_trials(("alone",), 12)
+    ]
+    given = table(tmp_path, [*source_trials(("one", "two"), 24), *other])
+    found = cli.ok(*EARLY_STOP, *given, "--target", "alone")
+    assert (found["sources"], found["runs"]) == (0, 12)
+    assert "got made, another; choose with --space" in cli.wrong(*EARLY_STOP, *given)

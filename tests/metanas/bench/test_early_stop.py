@@ -9,7 +9,7 @@ import pytest
 
 from metadata_store.batch import Trials
 from metadata_store.records import Architecture, LearningCurve, Task, Trial, TrialState
-from metanas.bench.curve_baselines import CURVE_METHODS
+from metanas.bench.curve_baselines import CURVE_METHODS, LEARNERS
 from metanas.bench.curve_baselines.learned import GradientBoosting, SupportVectors
 from metanas.bench.curve_baselines.target import Target
 from metanas.bench.early_stop import _Pool, bench_early_stop
@@ -332,9 +332,22 @@ def test_senseless_questions_are_refused(
         bench_early_stop(trials, **given)  # type: ignore[arg-type]
 
 
-def test_a_single_task_is_refused(trials: Trials) -> None:
-    with pytest.raises(ValueError, match="another task"):
-        bench_early_stop(trials.where(task="one"), "one", methods=["none"])
+@pytest.mark.parametrize("target", [None, "one"])
+def test_on_a_single_task_those_compete_that_need_no_other(
+    trials: Trials, target: str | None
+) -> None:
+    found = bench_early_stop(trials.where(task="one"), target, orders=1)
+    assert set(found["unfit"]) == LEARNERS
+    assert set(found["stopping"]) | set(found["ranking"]) == set(CURVE_METHODS) - LEARNERS
+    assert (found["sources"], found["runs"]) == (0, 44)
+    default, alone = (found["stopping"][name] for name in ("lcranknet", "lcranknet-alone"))
+    assert default["tradeoff"][1:] == alone["tradeoff"]
+
+
+def test_what_learns_from_others_is_refused_on_a_single_task(trials: Trials) -> None:
+    for method in LEARNERS:
+        with pytest.raises(ValueError, match=f"{method} learns from other tasks than 'one'"):
+            bench_early_stop(trials.where(task="one"), methods=[method])
 
 
 def test_known_curves_are_ranked_as_measured_before() -> None:
