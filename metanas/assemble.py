@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from metanas.protocols import Predictor, SearchSpace
@@ -235,19 +237,40 @@ def make_pruner(
     return _make({**PRUNERS}, named, "pruner")
 
 
-def _oracle(settings: SearchSettings, task: Task) -> tuple[SearchSpace, Measure]:
+def trials_in(files: Sequence[str | Path]) -> Trials:
+    """The usable trials of trial tables; how many are left out, and why, is logged.
+
+    Raises:
+        ValueError: a file cannot be read, or no row can be used.
+    """
     from metadata_store.batch import Trials
     from metadata_store.filters import screen
     from metadata_store.table import read_tables
+
+    allowed = domains()
+    parts, unusable = [], Counter[str]()
+    for file in files:
+        for table in read_tables(file):
+            usable, reasons = screen(table, allowed)
+            parts.append(usable)
+            unusable.update(reasons)
+    trials = Trials.concat(parts)
+    told = ", ".join(f"{reason} ({count:,})" for reason, count in unusable.items() if count)
+    if told and len(trials) == 0:
+        raise ValueError(f"{', '.join(map(str, files))}: no usable trials: {told}")
+    if told:
+        logging.getLogger(__name__).warning("unusable trials are left out: %s", told)
+    return trials
+
+
+def _oracle(settings: SearchSettings, task: Task) -> tuple[SearchSpace, Measure]:
     from metanas.evaluators.recorded import Recorded
     from metanas.search.measured import replaying
     from metanas.spaces import NAMED, space_of
     from metanas.spaces.listed import restricted
 
     where = ", ".join(settings.oracle)
-    allowed = domains()
-    tables = (part for file in settings.oracle for part in read_tables(file))
-    everything = Trials.concat(screen(part, allowed)[0] for part in tables)
+    everything = trials_in(settings.oracle)
     trials = everything.where(task=task.name)
     if len(trials) == 0:
         hint = nearest(task.name, everything.present("task"))

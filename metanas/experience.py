@@ -88,9 +88,11 @@ def build(
     """
     space = space_by_name(settings.space)
     tasks = [_registered(each, store, progress) for each in settings.tasks]
-    evaluator = make_evaluator(settings.evaluator, space)
+    # Told how many to train together, this machine need not have the device that trains.
+    asked = settings.evaluator
+    evaluator = make_evaluator(asked.but(device="cpu") if settings.together else asked, space)
     size = settings.together or (1 if evaluator.device.type == "cpu" else TOGETHER)
-    known = _known(settings.source, evaluator.recipe.epochs, store, tasks)
+    known = _known(settings.source, evaluator.recipe.epochs, space, store, tasks)
     jobs, total = [], 0
     for architectures, seed in _groups(settings, draw(space, settings), size):
         for task in tasks:
@@ -117,14 +119,17 @@ def build(
     return added
 
 
-def _known(source: str, epochs: int, store: MetadataStore, tasks: Sequence[Task]) -> set[object]:
+def _known(
+    source: str, epochs: int, space: SearchSpace, store: MetadataStore, tasks: Sequence[Task]
+) -> set[object]:
     """What is trained already.
 
     Raises:
-        ValueError: it was trained for another number of epochs.
+        ValueError: it was trained for another number of epochs, or as networks of another size.
     """
     known: set[object] = set()
     for task in tasks:
+        sized = False
         for trial in store.trials(task=task.name):
             if trial.source != source:
                 continue
@@ -133,8 +138,22 @@ def _known(source: str, epochs: int, store: MetadataStore, tasks: Sequence[Task]
                     f"source {source!r} has trials of {trial.curve.epochs[-1]} epochs "
                     f"on {task.name}; those of {epochs} need another source or another store"
                 )
+            if not sized and trial.architecture.space == space.name and "params" in trial.extras:
+                _check_size(trial, space, task)
+                sized = True
             known.add(trial.identity)
     return known
+
+
+def _check_size(trial: Trial, space: SearchSpace, task: Task) -> None:
+    costs = space.costs([trial.architecture], task)
+    if costs is None or costs.params[0] == trial.extras["params"]:
+        return
+    raise ValueError(
+        f"source {trial.source!r} has networks of {trial.extras['params']:,.0f} parameters on "
+        f"{task.name} where this space makes them of {costs.params[0]:,}; they need another "
+        f"source or another store"
+    )
 
 
 def _groups(

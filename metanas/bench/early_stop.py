@@ -4,8 +4,8 @@ For every seed the architectures are split: finished runs of some, on the source
 what a method learns from; the target's runs are of others. It then ranks the target's
 runs by their first points, and stops runs of searches that take them in random order.
 
-Of a target only the runs of its most frequent length count: what one run comes to after 10
-epochs and another after 50 says nothing of which is better.
+Of a target only the runs of its most frequent length and metric count: what one run comes to
+after 10 epochs and another after 50 says nothing of which is better.
 """
 
 from __future__ import annotations
@@ -79,8 +79,8 @@ def bench_early_stop(
         ``threshold``, and ``tradeoff``, the same at each of its thresholds. All are means
         over seeds, targets and searches. ``targets``: the same for each target.
         ``seconds``: of learning, for each method. ``left_out``: of each target with runs
-        of several lengths, how many are not of the most frequent one, and not used.
-        ``small``: tasks with too few runs to be targets, where none was given.
+        of several lengths or metrics, how many are not of the most frequent ones, and not
+        used. ``small``: tasks with too few runs to be targets, where none was given.
         ``unfit``: methods that were not compared, having no sources to learn from.
 
     Raises:
@@ -168,7 +168,7 @@ class _Pool:
 
     Attributes:
         trials: finished and failed runs.
-        usual: which of them are of their task's most frequent length, (n,).
+        usual: which of them are of their task's most frequent metric and length, (n,).
     """
 
     trials: Trials
@@ -180,6 +180,8 @@ class _Pool:
         usual = np.zeros(len(usable), np.bool_)
         for code in np.unique(usable.codes("task")):
             rows = np.flatnonzero(usable.codes("task") == code)
+            metrics = usable.codes("metric")[rows]
+            rows = rows[metrics == np.bincount(metrics).argmax()]
             usual[rows] = _usual(usable, rows)
         return cls(usable, usual)
 
@@ -224,7 +226,8 @@ class _Pool:
             for name in tasks:
                 own = np.unique(position[self.rows(name)])
                 found[name] = min(found[name], int((own >= sources).sum()))
-        chosen = [name for name in tasks if found[name] >= least]
+        scored = self.trials.take(self.usual & np.isfinite(self.trials.scores)).present("task")
+        chosen = [name for name in tasks if found[name] >= least and name in scored]
         if not chosen:
             most = max(found, key=lambda name: (found[name], len(self.rows(name))))
             raise ValueError(_too_few(least, most, sources, found[most], self.odd(most)))
@@ -307,8 +310,10 @@ class _Split:
             if len(own) < least:
                 raise ValueError(_too_few(least, name, sources, len(own), pool.odd(name)))
             shuffled = np.stack([rng.permutation(len(own)) for _ in range(orders)])
-            record = tasks.get(name, Task.table(name))
-            found.append((Target.of(record, usable.take(own), outcome), shuffled))
+            target = Target.of(tasks.get(name, Task.table(name)), usable.take(own), outcome)
+            if not np.isfinite(target.final).any():
+                raise ValueError(f"need a run of {name!r} that comes to something, all diverged")
+            found.append((target, shuffled))
         records = {name: tasks.get(name, Task.table(name)) for name in known.present("task")}
         return cls(space_of(usable), known, records, found)
 

@@ -97,16 +97,12 @@ def _add_early_stop(inner: Commands) -> None:
 
 def trials_of(given: Namespace) -> tuple[Trials, Mapping[str, Any]]:
     """The trials to measure on, of one space, and their tasks' records."""
-    from metadata_store.batch import Trials
-    from metadata_store.filters import screen
     from metadata_store.records import Task
-    from metadata_store.table import read_tables
-    from metanas.assemble import domains
+    from metanas.assemble import trials_in
     from metanas.settings import NETWORK
 
     if given.trials:
-        parts = [screen(part, domains())[0] for file in given.trials for part in read_tables(file)]
-        trials = Trials.concat(parts)
+        trials = trials_in(given.trials)
         tasks = {name: Task.table(name) for name in trials.present("task")}
     else:
         with opened(given) as store:

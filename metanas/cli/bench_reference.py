@@ -66,7 +66,9 @@ def warn_of_lengths(early: Mapping[str, Any]) -> None:
     """Says which runs `bench_early_stop` did not use."""
     for name, count in early.get("left_out", {}).items():
         log.warning(
-            "of %s only the runs of its most frequent length are used; left out: %d", name, count
+            "of %s only the runs of its most frequent length and metric are used; left out: %d",
+            name,
+            count,
         )
 
 

@@ -61,7 +61,7 @@ def _build(given: Namespace) -> None:
 
     read = read_settings(given.config, ExperienceSettings)
     asked = replace(read, evaluator=read.evaluator.but(device=given.device))
-    on_gpu = (given.device or "").startswith("cuda")
+    on_gpu = str(asked.evaluator.options.get("device", "")).startswith("cuda")
     if given.executor == "ray" and asked.together is None:
         # This machine's device says nothing about the cluster's.
         asked = replace(asked, together=TOGETHER if on_gpu else 1)

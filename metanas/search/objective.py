@@ -81,7 +81,13 @@ def evaluate(
         curve = LearningCurve(measure.metric, tuple(epochs), tuple(values))
         if measurement is None:
             return Outcome(state, curve, math.nan, {}, reason)
-        return Outcome(state, curve, measurement.seconds(), measurement.extras(), reason)
+        try:
+            extras = _attempt(measurement.extras)
+        except _Failed as error:
+            # What has been trained is not lost for it; an objective that needs it fails.
+            logging.getLogger(__name__).warning("trial %d has no extras: %s", trial.number, error)
+            extras = {}
+        return Outcome(state, curve, measurement.seconds(), extras, reason)
 
     try:
         measurement = _attempt(lambda: measure.begin(architecture, task, seed))

@@ -29,8 +29,8 @@ from metanas.rankers.curve_table import OUTCOMES
 from metanas.rankers.lcranknet import LCRankNet
 from metanas.rankers.live import LiveSearch
 from metanas.rankers.lone import LoneSearch
-from metanas.search.study import ARCHITECTURE, standing
-from metanas.search.study_space import as_architecture
+from metanas.search.study import Plan, standing
+from metanas.search.study_space import named_alike, trained
 from metanas.spaces import space_of
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,8 @@ class LCRankPruner(BasePruner):
         store: what is learned from, once; or trials themselves.
         task: its name or record. Its own trials in the store are not learned from.
         space: of the study's architectures; by default that space in the store whose choices
-            have the names of the study's parameters.
+            have the names of the study's parameters. Trials that were not asked for a choice
+            that all sources have are judged without sources.
         risk: the threshold is chosen so that among searches simulated on the sources at
             most this share would stop their best run and all that are as good but for chance.
         delta: the threshold itself instead. Without sources it is `risk`.
@@ -97,7 +98,9 @@ class LCRankPruner(BasePruner):
         self._outcome, self._startup, self._seed = outcome, startup, seed
         self._ranker: LCRankNet | None = None
         self._looked = False
-        self._followed: dict[tuple[str, int | None], _Followed] = {}
+        self._unknown: set[frozenset[str]] = set()  # names that no space in the store has
+        self._needed: frozenset[str] = frozenset()
+        self._followed: dict[object, _Followed] = {}
         self._lock = threading.Lock()  # a study may run trials in threads
 
     def __getstate__(self) -> Mapping[str, Any]:
@@ -127,11 +130,17 @@ class LCRankPruner(BasePruner):
         ranker = self._learned(trial)
         sign = 1.0 if study.direction == StudyDirection.MAXIMIZE else -1.0
         total = self._epochs or _epochs_of(trials)
-        followed = self._followed.get((study.study_name, total))
+        # Another study may have the name of one that is gone, but has not begun with it.
+        begun = min((each.datetime_start for each in trials if each.datetime_start), default=None)
+        key = study.study_name, begun, total, ranker is None
+        followed = self._followed.get(key)
         if followed is None:
             # The length of a run shows when the first has finished: then all is read anew.
-            followed = _Followed(ranker, self._task, total, self._outcome, self._startup, sign)
-            self._followed = {(study.study_name, total): followed}
+            told = Plan.of(study) is not None
+            followed = _Followed(
+                ranker, self._task, total, self._outcome, self._startup, sign, told
+            )
+            self._followed = {key: followed}
         known = [each for each in trials if each.number != trial.number]
         followed.update([*known, trial], self._architecture)
         search, informed = followed.judge(trial.number)
@@ -158,17 +167,27 @@ class LCRankPruner(BasePruner):
         }
 
     def _learned(self, trial: FrozenTrial) -> LCRankNet | None:
-        """The ranker of the study's space; None where the store knows no such space."""
-        if not self._looked:
-            self._space, known = self._sources(trial)
-            if self._space is not None:
-                log.info("learning from %d past curves", len(known))
-                ranker = self._make(space=self._space, seed=self._seed, outcome=self._outcome)
-                self._ranker = ranker.fit(known, {})
-            self._looked = True
+        """The ranker of the study's space; None as long as the store knows no such space."""
+        if self._looked:
+            return self._ranker
+        names = frozenset(trial.params)
+        if self._space is None and names in self._unknown:
+            return None
+        self._space, known = self._sources(names)
+        if self._space is None:
+            # Not for good: a trial may report before it has asked for all its parameters.
+            self._unknown.add(names)
+            log.info("no past curves with the parameters %s", ", ".join(sorted(names)))
+            return None
+        log.info("learning from %d past curves", len(known))
+        rows = [frozenset(each.choices) for each in known.architectures]
+        self._needed = frozenset.intersection(*rows) if rows else frozenset()
+        ranker = self._make(space=self._space, seed=self._seed, outcome=self._outcome)
+        self._ranker = ranker.fit(known, {})
+        self._looked = True
         return self._ranker
 
-    def _sources(self, trial: FrozenTrial) -> tuple[SearchSpace | None, Trials]:
+    def _sources(self, asked: frozenset[str]) -> tuple[SearchSpace | None, Trials]:
         """The space, and other tasks' trials in it."""
         if self._store is None:
             raise ValueError("need a store to learn from, got none")
@@ -185,22 +204,20 @@ class LCRankPruner(BasePruner):
         spaces = store.present("space") if isinstance(store, Trials) else store.info().spaces
         for name in spaces:
             found = others(name)
-            if len(found) and set(found.architectures[0].choices) == set(trial.params):
+            if named_alike(asked, found):
                 return space_of(found, name), found
         return None, Trials.of([])
 
-    def _architecture(self, trial: FrozenTrial) -> Architecture | None:
+    def _architecture(self, trial: FrozenTrial, told: bool) -> Architecture | None:
         """What a trial trains, None where it is not of the space."""
         if self._space is None:
             return None
-        text = trial.user_attrs.get(ARCHITECTURE)
         names = list(self._space.domain)
-        architecture = (
-            as_architecture(self._space.name, trial.params, names)
-            if text is None
-            else Architecture.from_json(self._space.name, text)
-        )
-        return architecture if set(names) >= set(architecture.choices) else None
+        try:
+            architecture = trained(self._space.name, trial, names, told=told)
+        except ValueError:
+            return None
+        return architecture if self._needed <= set(architecture.choices) <= set(names) else None
 
 
 @dataclass
@@ -209,6 +226,7 @@ class _Followed:
 
     Attributes:
         sign: 1 where higher values are better, else -1.
+        told: whether metanas made the study, see `metanas.search.study_space.trained`.
     """
 
     ranker: LCRankNet | None
@@ -217,6 +235,7 @@ class _Followed:
     outcome: str
     startup: int
     sign: float
+    told: bool
     read: dict[int, tuple[int, bool]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -247,7 +266,8 @@ class _Followed:
             values = [self.sign * points[step] for step in steps]
             if before is None:
                 self.lone.add(trial.number, None)
-                self._begin(trial.number, architecture(trial))
+            if before is None or trial.number in self._strangers:
+                self._begin(trial.number, architecture(trial, self.told))
             for search in self._searches(trial.number):
                 search.extend(trial.number, epochs, values)
                 if state[1]:
@@ -265,6 +285,7 @@ class _Followed:
         if architecture is None:
             self._strangers.add(number)
         else:
+            self._strangers.discard(number)
             self.informed.add(number, architecture)
 
     def _searches(self, number: int) -> list[LiveSearch]:
@@ -279,13 +300,13 @@ def explanation(trial: FrozenTrial | optuna.Trial) -> str:
 
 
 def _epochs_of(trials: Sequence[FrozenTrial]) -> int | None:
-    """Of the longest finished run; None where none has finished."""
+    """Of most finished runs, more where two lengths are as frequent; None where none has."""
     lasts = [
         max(each.intermediate_values) + (0 in each.intermediate_values)
         for each in trials
         if each.state == TrialState.COMPLETE and each.intermediate_values
     ]
-    return max(lasts, default=None)
+    return max(lasts, key=lambda last: (lasts.count(last), last), default=None)
 
 
 def _without(trials: Trials, task: str) -> Trials:

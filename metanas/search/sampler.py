@@ -29,8 +29,8 @@ from metadata_store.store import MetadataStore
 from metanas.protocols import SearchSpace, Strategy
 from metanas.search.asked import asked
 from metanas.search.record import STATES
-from metanas.search.study import ARCHITECTURE, standing
-from metanas.search.study_space import StudySpace, as_architecture, nearest_value
+from metanas.search.study import Plan, standing
+from metanas.search.study_space import StudySpace, named_alike, nearest_value, trained
 from metanas.sources import as_ended, as_task, source_trials
 from metanas.spaces import NAMED
 
@@ -119,7 +119,7 @@ class StrategySampler(BaseSampler):
         if self._strategy is None or self._strategy[0] != space:
             self._strategy = space, self._make(space)
         sign = 1.0 if study.direction == StudyDirection.MAXIMIZE else -1.0
-        tried, pending = _split(others, space, self._task, sign)
+        tried, pending = _split(others, space, self._task, sign, told=Plan.of(study) is not None)
         rng = np.random.default_rng([self._seed, trial.number])
         proposal = self._strategy[1].propose(tried, self._task, rng, pending=pending)
         return asked(space, proposal)
@@ -192,8 +192,7 @@ class XferNASSampler(StrategySampler):
         if not asked_for:
             return
         for name in self._store.info().spaces:
-            first = next(self._store.trials(space=name)).architecture
-            if asked_for == set(first.choices):
+            if named_alike(asked_for, self._store.batch(space=name)):
                 self._learn(name)
                 break
         self._wants_space = False
@@ -220,21 +219,15 @@ class XferNASSampler(StrategySampler):
 
 
 def _split(
-    trials: Sequence[FrozenTrial], space: SearchSpace, task: Task, sign: float
+    trials: Sequence[FrozenTrial], space: SearchSpace, task: Task, sign: float, *, told: bool
 ) -> tuple[list[Trial], list[Architecture]]:
     """The trials that ended, in that order, and what is running or waiting."""
     names = list(space.domain)
     tried: list[tuple[Any, Trial]] = []
     pending: list[Architecture] = []
     for each in trials:
-        params = each.params or each.system_attrs.get("fixed_params", {})
-        text = each.user_attrs.get(ARCHITECTURE)
-        architecture = (
-            as_architecture(space.name, params, names)
-            if text is None
-            else Architecture.from_json(space.name, text)
-        )
         try:
+            architecture = trained(space.name, each, names, told=told)
             space.validate(architecture)
         except ValueError:
             continue  # not asked for all its choices yet

@@ -176,7 +176,14 @@ def requeue(study: optuna.Study, trial: FrozenTrial, reason: str, *, blamed: boo
         name: trial.user_attrs[name] for name in (ARCHITECTURE, SEED) if name in trial.user_attrs
     }
     attributes[ATTEMPT] = attempt_of(trial) + blamed
-    patiently(lambda: study.enqueue_trial(dict(trial.params), attributes))
+    # One that was killed early has not been asked for all that it was queued with.
+    params = {**fixed_params(trial), **trial.params}
+    patiently(lambda: study.enqueue_trial(params, attributes))
+
+
+def fixed_params(trial: FrozenTrial) -> dict[str, Any]:
+    """The parameters that a trial was queued with."""
+    return dict(trial.system_attrs.get("fixed_params", {}))
 
 
 def seed_for(trials: Sequence[FrozenTrial], number: int, text: str, first: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from optuna.distributions import (
@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial
 from metadata_store.batch import Trials
 from metadata_store.records import Architecture, Choice
 from metanas.search.asked import PRESENCE
+from metanas.search.study import ARCHITECTURE, fixed_params
 from metanas.spaces.parameter import Parameter, infer, same
 from metanas.spaces.table import TableSpace
 
@@ -106,6 +107,31 @@ def as_choice(value: Any) -> Choice:
 def as_architecture(space: str, params: Mapping[str, Any], names: Sequence[str]) -> Architecture:
     """The part of a trial's parameters that has these names."""
     return Architecture(space, {n: as_choice(params[n]) for n in names if n in params})
+
+
+def named_alike(names: Iterable[str], known: Trials) -> bool:
+    """Whether these are names of choices in a space: all that every architecture known there
+    has, and none that no one has."""
+    asked = {name.removesuffix(PRESENCE) for name in names}
+    rows = [set(each.choices) for each in known.architectures]
+    return bool(rows) and set.intersection(*rows) <= asked <= set.union(*rows)
+
+
+def trained(space: str, trial: FrozenTrial, names: Sequence[str], *, told: bool) -> Architecture:
+    """What a trial trains, as far as it has been asked for.
+
+    Args:
+        names: of the space's choices.
+        told: whether the study is metanas's own, whose trials have the attribute
+            `ARCHITECTURE`; in another study it may be anything.
+
+    Raises:
+        ValueError: a value that no architecture can have.
+    """
+    text = trial.user_attrs.get(ARCHITECTURE) if told else None
+    if text is not None:
+        return Architecture.from_json(space, text)
+    return as_architecture(space, trial.params or fixed_params(trial), names)
 
 
 def nearest_value(distribution: BaseDistribution, choice: Choice) -> Any:

@@ -160,8 +160,10 @@ def test_another_experiment_under_the_same_names_is_an_error(
 ) -> None:
     store, _ = experienced
     longer = replace(SETTINGS, evaluator=SETTINGS.evaluator.but(epochs=2))
+    wider = replace(SETTINGS, space=SETTINGS.space.but(width=8))
     other = replace(SETTINGS.tasks[0], data="gratings#n=60&size=12&ways=3")
     for settings, said in (
+        (wider, "parameters on one where this space makes them of"),
         (longer, "has trials of 1 epochs on one; those of 2 need another source"),
         (replace(SETTINGS, tasks=(other,)), "task 'one' is known with synthetic data"),
     ):
@@ -173,6 +175,21 @@ def test_another_experiment_under_the_same_names_is_an_error(
                 progress=lambda done, total, what: None,
                 spread=_here,
             )
+
+
+def test_a_machine_without_the_device_can_lead_a_build(
+    experienced: tuple[MemoryStore, list[Trial]], tmp_path: Path
+) -> None:
+    elsewhere = replace(SETTINGS, evaluator=SETTINGS.evaluator.but(device="cuda:7"), together=1)
+    store, _ = experienced
+    added = experience.build(
+        elsewhere,
+        store,
+        checkpoints=tmp_path,
+        progress=lambda done, total, what: None,
+        spread=_here,
+    )
+    assert added == 0
 
 
 def _here(

@@ -9,6 +9,7 @@ extrapolation of learning curves using previous builds. ECML PKDD 2017.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Self
 
 import numpy as np
@@ -47,14 +48,17 @@ class Learned:
 
     def rank(self, target: Target, length: int) -> Floats | None:
         curves, codes = self._seen(target)
-        return self._rank(curves, codes, min(length, curves.shape[1]))
+        epoch, total = int(target.epochs[length - 1]), int(target.epochs[-1])
+        return self._rank(curves, codes, max(1, self._sources.grid.covered(epoch, total)))
 
     def stop(self, target: Target, orders: Ints) -> Sequence[Setting]:
         curves, codes = self._seen(target)
         mean, std = self._forecasts(curves, codes)
-        if curves.shape[1] != target.positions:
-            raise ValueError("need target curves with the positions of the sources' curves")
-        return by_chance(mean, std, curves[:, -1], orders)
+        passed = target.passed(self._sources.grid.positions)
+        return [
+            replace(each, lengths=passed[each.lengths - 1])
+            for each in by_chance(mean, std, curves[:, -1], orders)
+        ]
 
     def _seen(self, target: Target) -> tuple[Floats, Floats]:
         trials, sources = target.trials, self._sources

@@ -46,10 +46,9 @@ class Default:
             return [first, *(replace(each, chosen=False) for each in found)]
         own = self._ranker.threshold(RISK)
         lengths, positions = replay(self._ranker, target.trials, orders, [own, *DELTAS])
-        # A position is passed with the first point reported there or later.
-        passed = np.searchsorted(target.epochs / target.epochs[-1], positions * (1.0 - 1e-9))
+        passed = target.passed(positions)
         return [
-            Setting(delta, passed[found - 1] + 1, index == 0)
+            Setting(delta, passed[found - 1], index == 0)
             for index, (delta, found) in enumerate(zip([own, *DELTAS], lengths, strict=True))
         ]
 

@@ -102,7 +102,7 @@ def test_early_stopping_says_which_runs_are_of_another_length(
     caplog.set_level(logging.WARNING)
     found = cli.ok(*EARLY_STOP, *table(tmp_path, rows))
     assert found["left_out"] == {"one": 1}
-    assert "of one only the runs of its most frequent length are used; left out: 1" in caplog.text
+    assert "most frequent length and metric are used; left out: 1" in caplog.text
 
 
 def test_the_reference_trials_of_a_new_store_can_be_benchmarked(
@@ -123,3 +123,23 @@ def test_a_targets_space_is_the_one_that_is_measured_in(cli: CommandLine, tmp_pa
     found = cli.ok(*EARLY_STOP, *given, "--target", "alone")
     assert (found["sources"], found["runs"]) == (0, 12)
     assert "got made, another; choose with --space" in cli.wrong(*EARLY_STOP, *given)
+
+
+def test_unusable_trials_are_told(
+    cli: CommandLine, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    good = source_trials(count=24)
+    percent = [
+        replace(
+            each,
+            seed=1,
+            curve=LearningCurve(
+                "accuracy", each.curve.epochs, tuple(100 * value for value in each.curve.values)
+            ),
+        )
+        for each in good[:7]
+    ]
+    cli.ok(*EARLY_STOP, *table(tmp_path, [*good, *percent]))
+    assert "unusable trials are left out: score out of range (7)" in caplog.text
+    said = cli.wrong(*EARLY_STOP, *table(tmp_path, percent))
+    assert "no usable trials: score out of range (7)" in said

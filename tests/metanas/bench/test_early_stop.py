@@ -1,3 +1,4 @@
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -367,3 +368,64 @@ def test_known_curves_are_ranked_as_measured_before() -> None:
 def test_choices_and_architectures_match() -> None:
     assert all(isinstance(t.architecture, Architecture) for t in source_trials(count=2))
     assert len(choices(3)) == 3
+
+
+@pytest.mark.parametrize("epochs", [5, 20, 100])
+def test_learners_take_targets_of_any_length(trials: Trials, epochs: int) -> None:
+    target = [run("long", *choice, upto=epochs, epochs=epochs) for choice in choices(60, 3)]
+    both = Trials.concat([trials, Trials.of(target)])
+    methods = ["gradient-boosting", "svr", "curve-matching", "oracle"]
+    found = bench_early_stop(both, "long", sources=60, runs=12, orders=2, methods=methods)
+    assert set(found["stopping"]) == set(methods)
+    for row in found["stopping"].values():
+        assert all(1 / epochs <= each["epochs_share"] <= 1.0 for each in row["tradeoff"])
+
+
+def test_learners_are_asked_for_what_had_been_seen_by_then(
+    trials: Trials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = GradientBoosting(space=space_of(trials), seed=0, outcome="final")
+    made.fit(trials.where(task="one"), {})
+    seen: list[int] = []
+    monkeypatch.setattr(made, "_rank", lambda curves, codes, length: seen.append(length))
+    whole = [run("new", *choice) for choice in choices(3, 3)]
+    halves = [
+        replace(
+            each,
+            curve=LearningCurve("accuracy", (5, 10), (each.curve.values[4], each.curve.values[9])),
+        )
+        for each in whole
+    ]
+    long = [run("new", *choice, upto=40, epochs=40) for choice in choices(3, 3)]
+    for rows, length in ((whole, 5), (halves, 1), (long, 20), (long, 1)):
+        made.rank(Target.of(Task.table("new"), Trials.of(rows), "final"), length)
+    assert seen == [5, 5, 5, 1]
+
+
+def test_runs_of_another_metric_are_left_out(trials: Trials) -> None:
+    rows = list(trials.where(task="one"))
+    other = [
+        replace(each, curve=LearningCurve("loss", each.curve.epochs, each.curve.values))
+        for each in rows[:5]
+    ]
+    mixed = Trials.of([*other, *rows[5:], *trials.where(task="two"), *trials.where(task="three")])
+    found = bench_early_stop(mixed, "one", sources=10, runs=10, orders=1, methods=["none"])
+    assert found["left_out"] == {"one": 5}
+
+
+def test_a_task_of_diverged_runs_is_no_target(trials: Trials) -> None:
+    nothing = (math.nan,) * 10
+    bad = [
+        replace(
+            each,
+            task="bad",
+            curve=LearningCurve("accuracy", each.curve.epochs, nothing),
+            state=TrialState.FAILED,
+        )
+        for each in trials.where(task="one")
+    ]
+    both = Trials.concat([trials, Trials.of(bad)])
+    found = bench_early_stop(both, sources=20, orders=1, methods=["curve-mixture"])
+    assert found["small"] == ["bad"]
+    with pytest.raises(ValueError, match="all diverged"):
+        bench_early_stop(both, "bad", sources=20, orders=1, methods=["curve-mixture"])

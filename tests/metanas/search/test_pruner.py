@@ -1,6 +1,8 @@
 import math
 import pickle
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -10,9 +12,9 @@ import pytest
 
 from metadata_store.batch import Trials
 from metadata_store.memory import MemoryStore
-from metadata_store.records import Trial
+from metadata_store.records import Architecture, Trial
 from metanas.rankers.lcranknet import LCRankNet
-from metanas.search.pruner import EXPLANATION, LCRankPruner, explanation
+from metanas.search.pruner import EXPLANATION, LCRankPruner, _epochs_of, explanation
 from tests.contracts.ranker import EPOCHS, SPACE, choices, run, source_trials
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -237,3 +239,120 @@ def test_a_decision_with_many_runs_in_the_study_is_quick(pruner: LCRankPruner) -
 def test_senseless_options_are_refused(options: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="got"):
         Quick(MemoryStore(), "new", **options)  # type: ignore[arg-type]
+
+
+def test_attributes_of_a_users_own_trials_are_left_alone() -> None:
+    asked = Quick(store_of(source_trials()), "new")
+    studies = []
+    for name, said in (("plain", {}), ("named", {"architecture": "resnet18", "seed": "x"})):
+        study = optuna.create_study(study_name=name, direction="maximize", pruner=asked)
+        for rate, units in choices(8, 21):
+            study.enqueue_trial({"rate": rate, "units": units}, user_attrs=said)
+        study.optimize(told(), n_trials=8)
+        studies.append([(each.state, len(each.intermediate_values)) for each in study.trials])
+    assert studies[0] == studies[1]
+
+
+def told(shape: str = "rate units") -> Callable[[optuna.Trial], float]:
+    """An objective that asks for the named parameters and reports a curve."""
+
+    def objective(trial: optuna.Trial) -> float:
+        rate = trial.suggest_float(shape.split()[0], 1e-4, 1.0, log=True)
+        units = trial.suggest_int(shape.split()[1], 1, 4)
+        values = run("new", rate, units, scale=0.9).curve.values
+        for step, value in enumerate(values, 1):
+            trial.report(value, step)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+        return values[-1]
+
+    return objective
+
+
+@pytest.mark.parametrize("first", [3, 4])
+def test_parameters_that_some_trials_lack_do_not_hide_the_space(first: int) -> None:
+    def deep(trial: Trial) -> Trial:
+        chosen = trial.architecture.choices
+        more = {"depth": 2} if chosen["units"] == 4 else {}
+        return replace(trial, architecture=Architecture("made", {**chosen, **more}))
+
+    pruner = Quick(store_of([deep(each) for each in source_trials()]), "new")
+    study = optuna.create_study(direction="maximize", pruner=pruner)
+    for units in (first, 3, 4):
+        study.enqueue_trial({"rate": 0.01, "units": units, "depth": 2})
+
+    def objective(trial: optuna.Trial) -> float:
+        trial.suggest_float("rate", 1e-4, 1.0, log=True)
+        if trial.suggest_int("units", 1, 4) == 4:
+            trial.suggest_int("depth", 1, 3)
+        trial.report(0.5, 1)
+        trial.should_prune()
+        return 0.5
+
+    study.optimize(objective, n_trials=3)
+    assert pruner._ranker is not None
+    (followed,) = pruner._followed.values()
+    assert followed.informed is not None
+    assert not followed._strangers
+
+
+def test_a_space_is_found_once_a_trial_has_asked_for_all() -> None:
+    pruner = Quick(store_of(source_trials()), "new")
+    study = optuna.create_study(direction="maximize", pruner=pruner)
+    trial = study.ask()
+    trial.suggest_float("rate", 1e-4, 1.0, log=True)
+    trial.report(0.1, 1)
+    trial.should_prune()
+    assert pruner._ranker is None
+    trial.suggest_int("units", 1, 4)
+    trial.report(0.2, 2)
+    trial.should_prune()
+    assert pruner._ranker is not None
+    late = study.ask()
+    late.suggest_float("rate", 1e-4, 1.0, log=True)
+    late.report(0.1, 1)
+    late.should_prune()
+    (followed,) = pruner._followed.values()
+    assert followed._strangers == {late.number}
+    late.suggest_int("units", 1, 4)
+    late.report(0.2, 2)
+    late.should_prune()
+    assert not followed._strangers
+
+
+def test_trials_with_other_parameters_are_judged_without_sources() -> None:
+    pruner = Quick(Trials.of(source_trials()), "new", SPACE)
+    study = optuna.create_study(direction="maximize", pruner=pruner)
+    study.optimize(told("learning_rate width"), n_trials=3)
+    (followed,) = pruner._followed.values()
+    assert followed._strangers == {0, 1, 2}
+
+
+def test_a_choice_that_no_architecture_can_have_makes_a_stranger() -> None:
+    pruner = Quick(Trials.of(source_trials()), "new", SPACE)
+    study = optuna.create_study(direction="maximize", pruner=pruner)
+    trial = study.ask()
+    with pytest.warns(UserWarning, match="persistent storage"):
+        trial.suggest_categorical("rate", [(1, 2), (3, 4)])
+    trial.suggest_int("units", 1, 4)
+    trial.report(0.1, 1)
+    assert not trial.should_prune()
+
+
+def test_a_new_study_under_an_old_name_begins_anew() -> None:
+    fresh = Quick(store_of(source_trials()), "new", epochs=EPOCHS)
+    search(fresh, 8, name="again", seed=3)
+    second = search(fresh, 8, name="again", seed=5)
+    other = search(Quick(store_of(source_trials()), "new", epochs=EPOCHS), 8, name="once", seed=5)
+    assert [each.state for each in second.trials] == [each.state for each in other.trials]
+
+
+def test_one_long_run_does_not_make_all_others_short() -> None:
+    lengths = (10, 10, 10, 1000)
+    trials = [
+        optuna.trial.create_trial(value=0.1, intermediate_values={1: 0.0, last: 0.1})
+        for last in lengths
+    ]
+    assert _epochs_of(trials) == 10
+    assert _epochs_of(trials[2:]) == 1000
+    assert _epochs_of([]) is None

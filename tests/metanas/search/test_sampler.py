@@ -251,3 +251,20 @@ def test_a_task_may_be_a_name_or_a_record(store: MemoryStore) -> None:
         study.optimize(asked_one_by_one, n_trials=3)
         found.append([each.params for each in study.trials])
     assert found[0] == found[1]
+
+
+def test_attributes_of_a_users_own_trials_are_left_alone(store: MemoryStore) -> None:
+    found = []
+    for said in ({}, {"architecture": "resnet18"}):
+        study = optuna.create_study(
+            direction="maximize", sampler=XferNASSampler(store, "target", "mini", seed=0)
+        )
+
+        def objective(trial: optuna.Trial, said: dict[str, str] = said) -> float:
+            for name, value in said.items():
+                trial.set_user_attr(name, value)
+            return asked_one_by_one(trial)
+
+        study.optimize(objective, n_trials=4)
+        found.append([each.params for each in study.trials])
+    assert found[0] == found[1]

@@ -181,6 +181,34 @@ def test_a_dead_workers_trial_is_tried_again_with_the_same_seed(study: optuna.St
     assert [each.seed for each in again] == [0]
 
 
+def test_a_trial_killed_before_it_was_asked_keeps_what_it_was_queued_with(
+    study: optuna.Study,
+) -> None:
+    trial = abandoned(study)
+    for _ in range(ATTEMPTS - 2):
+        (lost,) = Watch().lost(study)
+        requeue(study, lost, "gone", blamed=True)
+        again = study.ask()
+        again.set_user_attr(OWNER, DEAD.text)
+        again.suggest_categorical("kind", ["a", "b", "c"])
+    work(study, share(budget=1))
+    (found,) = ran(study)
+    assert found.architecture.choices == trial.params
+    assert found.seed == 0
+
+
+def test_numbers_that_cannot_be_told_of_a_training_do_not_end_the_search(
+    study: optuna.Study, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Bare(Fake):
+        def extras(self) -> dict[str, float]:
+            raise RuntimeError("CUDA out of memory")
+
+    work(study, share(measure=measure_with(lambda architecture, seed: Bare([0.1, 0.2])), budget=2))
+    assert [each.state for each in ran(study)] == [TrialState.COMPLETED] * 2
+    assert "has no extras: RuntimeError: CUDA out of memory" in caplog.text
+
+
 def test_what_a_dead_worker_had_stored_is_told_and_not_measured_again(
     study: optuna.Study,
 ) -> None:
