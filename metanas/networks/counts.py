@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from metanas.networks.darts_ops import Pointwise
+
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
@@ -48,6 +50,8 @@ def count(module: nn.Module, input_shape: Sequence[int]) -> Counts:
         nonlocal flops
         if isinstance(layer, nn.Linear):
             flops += output.numel() * layer.in_features
+        elif isinstance(layer, Pointwise):
+            flops += output.numel() * layer.inputs
         elif isinstance(layer, CONVOLUTIONS):
             window = math.prod(layer.kernel_size) * (layer.in_channels // layer.groups)
             flops += output.numel() * window
@@ -55,7 +59,7 @@ def count(module: nn.Module, input_shape: Sequence[int]) -> Counts:
     # Tensors of the meta device have shapes and no contents: the pass costs no arithmetic.
     ghost = copy.deepcopy(module).to("meta").eval()
     for layer in ghost.modules():
-        if isinstance(layer, (nn.Linear, *CONVOLUTIONS)):
+        if isinstance(layer, (nn.Linear, Pointwise, *CONVOLUTIONS)):
             layer.register_forward_hook(add)
     try:
         with torch.no_grad():

@@ -11,6 +11,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from metanas.networks.cell_network import cell_network
 from metanas.networks.counts import Counts, count
+from metanas.networks.darts_ops import OPERATIONS as DARTS_OPERATIONS
+from metanas.networks.darts_ops import Norm, Pointwise
+from metanas.networks.mixed import Frame, supernet
 from metanas.networks.ops import OPERATIONS, Normalised
 
 EDGES = ("op_0_1", "op_0_2", "op_1_2", "op_0_3", "op_1_3", "op_2_3")
@@ -55,6 +58,22 @@ def test_the_benchmarks_largest_cell_costs_what_its_paper_says() -> None:
     module = cell_network(choices, input_shape=(3, 32, 32), n_classes=10)
     counts = count(module, (3, 32, 32))
     assert counts == Counts(params=1_531_546, flops=220_119_680)
+
+
+def test_flops_of_darts_cells_agree_with_torch() -> None:
+    frame = Frame(width=4, nodes=2, layout="nrn", stem=(6, 6))
+    module = supernet(frame, input_shape=(3, 20, 15), norm=Norm(), n_classes=7).eval()
+    assert {name for cell in module.cells for name in cell.edges} >= {
+        f"0_2_{name}" for name in DARTS_OPERATIONS[4:]
+    }
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        module(torch.rand(1, 3, 20, 15))
+    assert count(module, (3, 20, 15)).flops * 2 == counter.get_total_flops()
+
+
+def test_a_pointwise_product_costs_what_a_convolution_does() -> None:
+    convolution = nn.Conv2d(3, 5, 1, bias=False)
+    assert count(Pointwise(3, 5), (3, 4, 6)) == count(convolution, (3, 4, 6)) == Counts(15, 360)
 
 
 def test_normalisation_costs_nothing() -> None:
