@@ -31,7 +31,7 @@ from metanas.networks.counts import count
 from tasks.episodes import Classes, Episodes
 from tasks.load import LOADERS, Split, TaskData
 from tasks.one_thread import one_thread
-from tasks.options import compose, parse
+from tasks.options import Options, compose, parse
 
 METRIC = "val_accuracy"
 EPISODE_METRIC = "episode_accuracy"
@@ -163,9 +163,7 @@ def fitted(task: Task, meta: MetaArchitecture) -> Task:
     Raises:
         ValueError: the task is known only by its trials.
     """
-    if task.kind not in LOADERS:
-        raise ValueError(f"task {task.name!r} is known only by its trials, it has no images")
-    location, options = parse(task.data.removeprefix(f"{task.kind}:"), LOADERS[task.kind].own)
+    location, options = _taken(task)
     channels, height, _ = meta.input_shape
     fitting = replace(options, size=height, grey=options.grey or channels == 1)
     return replace(task, data=compose(location, fitting))
@@ -185,6 +183,9 @@ def adapt(
 ) -> Adapted:
     """Adapts architecture and weights to a task, and measures on what was held out.
 
+    Held out are the validation part and the training images not learned from; the latter
+    only where none of their labels is made wrong on purpose.
+
     Args:
         task: named in the trial.
         data: as `fitted` asks for it.
@@ -202,6 +203,7 @@ def adapt(
         FloatingPointError: it diverged.
     """
     data = _in_channels(data, meta.input_shape)
+    noise = _taken(task)[1].noise
     chosen, each = _shots(data.train, len(data.classes), shots, seed)
     begin = time.perf_counter()
     progress(0, 1, "adapting")
@@ -217,10 +219,9 @@ def adapt(
             learned[:] = True
         known = Split(data.train.images[learned], data.train.labels[learned])
         module, curve = _trained(module, replace(data, train=known), epochs, seed)
-    held_out = [
-        (data.val.images, data.val.labels),
-        (data.train.images[~learned], data.train.labels[~learned]),
-    ]
+    held_out = [(data.val.images, data.val.labels)]
+    if not noise:
+        held_out.append((data.train.images[~learned], data.train.labels[~learned]))
     seconds = time.perf_counter() - begin
     with one_thread():
         right = torch.cat([_right(module, images, labels) for images, labels in held_out])
@@ -278,6 +279,13 @@ def source_for(
     return ",".join([f"few-shot:{meta}", *told])
 
 
+def _taken(task: Task) -> tuple[str, Options]:
+    """Where a task's images are, and how they are taken."""
+    if task.kind not in LOADERS:
+        raise ValueError(f"task {task.name!r} is known only by its trials, it has no images")
+    return parse(task.data.removeprefix(f"{task.kind}:"), LOADERS[task.kind].own)
+
+
 def _in_channels(data: TaskData, shape: tuple[int, int, int]) -> TaskData:
     channels, *sides = shape
     if list(data.shape[1:]) != sides or data.shape[0] not in (1, channels):
@@ -297,6 +305,8 @@ def _shots(train: Split, ways: int, shots: int | None, seed: int) -> tuple[Tenso
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))
     rows = [order[train.labels[order] == label] for label in range(ways)]
     fewest = min(len(each) for each in rows)
+    if not fewest:
+        raise ValueError("need an image of each class to learn from, got none of one")
     if shots is not None and not 1 <= shots <= fewest:
         raise ValueError(
             f"need 1 to {fewest} shots, got {shots}: the smallest class has {fewest} images "

@@ -84,7 +84,7 @@ def classes_of(
     """The classes of a registered task or of images not registered, grey and square.
 
     Raises:
-        ValueError: they are no labelled images.
+        ValueError: they are no labelled images, or labels are made wrong on purpose.
         OSError: they are missing.
     """
     from tasks.episodes import Classes
@@ -133,6 +133,10 @@ def _sized(task: Task, size: int, *, grey: bool) -> Task:
     from tasks.options import compose, parse
 
     location, options = parse(task.data.removeprefix(f"{task.kind}:"), LOADERS[task.kind].own)
+    if options.noise:
+        raise ValueError(
+            f"episodes are judged by every label, need noise=0, got {options.noise:g}: {task.data}"
+        )
     return replace(
         task, data=compose(location, replace(options, size=size, grey=options.grey or grey))
     )

@@ -81,6 +81,13 @@ def test_the_rest_of_the_training_images_is_held_out(folder: Path) -> None:
     assert (made.shots, made.judged) == (2, 4 * 10 - 4 * 2)
 
 
+def test_labels_made_wrong_on_purpose_judge_nothing(folder: Path) -> None:
+    noisy = fitted(replace(task(folder), data=f"{folder}#noise=0.5"), META)
+    prepared = prepare("image_folder", noisy.data, cache=folder.parent / "cache")
+    made = adapt(META, noisy, prepared, source="tests", shots=1)
+    assert made.judged == len(prepared.val) == 8
+
+
 def test_the_same_seed_adapts_alike(folder: Path) -> None:
     one, again, other = (adapted(folder, shots=2, seed=seed) for seed in (1, 1, 2))
     x = torch.rand(2, *SHAPE)

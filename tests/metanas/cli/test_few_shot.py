@@ -162,6 +162,7 @@ def test_wrong_input_is_one_line(metanas: CommandLine, tmp_path: Path) -> None:
         (*train, "--episodes", many, "--ways", "3", "--option", "depth=2"): "no option 'depth'",
         (*train, "--episodes", many, "--option", "depth"): "NAME=VALUE",
         ("meta-train", "--episodes", many, "--name", "a/b"): "meta-architecture's name",
+        (*train, "--episodes", f"{many}#noise=0.3", "--ways", "3"): "need noise=0, got 0.3",
         ("adapt", few, "--meta", "nobody"): "known are omniglot",
         ("adapt", few, "--shots", "5"): "1 to 4 shots",
         ("adapt", str(tmp_path / "nothing")): "no task, file or folder",
