@@ -23,7 +23,9 @@ from metanas.evaluators.recipe import Recipe
 from metanas.evaluators.training import Lesson, Run
 from metanas.meta.batch import Batch, batch_of
 from metanas.meta.deploy import deploy
+from metanas.meta.identity import identity
 from metanas.meta.interval import wilson
+from metanas.meta.learner import MetaLearner
 from metanas.meta.meta_architecture import MetaArchitecture, Option
 from metanas.meta.plan import Plan
 from metanas.meta.training import MetaTraining, Point, most_ways
@@ -98,21 +100,17 @@ def meta_train(
     Args:
         method: with an architecture, see `metanas.meta.meta_architecture`.
         plan: with fewer ways where there are fewer classes.
-        path: of a file rewritten after every point; the same training again goes on from it.
+        path: of a file, see `carried_out`.
 
     Raises:
         ValueError: an unknown method or option, too few classes or images, or a file of
             another training.
         FloatingPointError: it diverged.
     """
-    first = MetaArchitecture.fresh(method, options, train.shape, seed=plan.seed)
-    state = checkpoint.read(path) if path is not None else None
-    plan = replace(plan, ways=min(plan.ways, most_ways(first.learner, train)))
-    training = MetaTraining(first.learner, train, validation, plan, state=state)
-    for point in training:
-        if path is not None:
-            checkpoint.write(path, training.state())
-        told(point, plan.iterations)
+    first, plan = _planned(train, method, options, plan)
+    training = carried_out(
+        first.learner, first.described, train, validation, plan, path=path, told=told
+    )
     best = max(point.accuracy.value for point in training.points)
     facts: dict[str, Option] = {
         "ways": plan.validation_ways,
@@ -123,9 +121,54 @@ def meta_train(
         "train_ways": plan.ways,
         "accuracy": best,
         "seconds": training.seconds,
+        "digest": identity(first.described, plan, train, validation),
     }
     meta = replace(first, parameters=training.best, facts=facts)
     return MetaTrained(meta, tuple(training.points), training.seconds)
+
+
+def identity_of(
+    train: Classes, validation: Classes, *, method: str, options: Mapping[str, Option], plan: Plan
+) -> str:
+    """Of what `meta_train` does when asked alike; the fact ``digest`` of what it makes.
+
+    Raises:
+        ValueError: an unknown method or option.
+    """
+    first, plan = _planned(train, method, options, plan)
+    return identity(first.described, plan, train, validation)
+
+
+def carried_out(
+    learner: MetaLearner,
+    method: str,
+    train: Classes,
+    validation: Classes,
+    plan: Plan,
+    *,
+    path: Path | None = None,
+    told: Told = lambda point, iterations: None,
+) -> MetaTraining:
+    """A meta-training at its end.
+
+    Args:
+        method: what the learner is, see `metanas.meta.identity`.
+        path: of a file rewritten after every point; the same training again goes on from it.
+
+    Raises:
+        ValueError: too few classes or images, or a file of another training.
+        FloatingPointError: it diverged.
+    """
+    digest = identity(method, plan, train, validation)
+    state = checkpoint.read(path) if path is not None else None
+    if state is not None and state.get("identity") != digest:
+        raise ValueError(f"{path} is of another training; delete it, or give another file")
+    training = MetaTraining(learner, train, validation, plan, state=state)
+    for point in training:
+        if path is not None:
+            checkpoint.write(path, {**training.state(), "identity": digest})
+        told(point, plan.iterations)
+    return training
 
 
 @dataclass(frozen=True)
@@ -277,6 +320,14 @@ def source_for(
     asked = {"epochs": epochs, "shots": shots, "steps": steps}
     told = [f"{name}={value}" for name, value in asked.items() if value is not None]
     return ",".join([f"few-shot:{meta}", *told])
+
+
+def _planned(
+    train: Classes, method: str, options: Mapping[str, Option], plan: Plan
+) -> tuple[MetaArchitecture, Plan]:
+    """Where meta-training starts, and the plan that these classes allow."""
+    first = MetaArchitecture.fresh(method, options, train.shape, seed=plan.seed)
+    return first, replace(plan, ways=min(plan.ways, most_ways(first.learner, train)))
 
 
 def _taken(task: Task) -> tuple[str, Options]:

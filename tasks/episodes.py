@@ -15,6 +15,7 @@ the same ones, and training resumes anywhere.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -136,6 +137,15 @@ class Classes:
         order = torch.argsort(self.labels, stable=True)
         counts = torch.bincount(self.labels, minlength=len(self.names))
         return torch.split(order, counts.tolist())
+
+    @cached_property
+    def digest(self) -> str:
+        """Of all that episodes are drawn from: names, labels, images, and whether they turn."""
+        told = json.dumps([self.names, self.turned, list(self.images.shape)])
+        whole = hashlib.blake2b(told.encode("utf-8", "surrogatepass"), digest_size=16)
+        for numbers in (self.labels, self.images):
+            whole.update(numbers.contiguous().numpy().data)
+        return whole.hexdigest()
 
     def named(self, number: int) -> tuple[int, int]:
         """A class's position in `names`, and by how many quarters it is turned."""

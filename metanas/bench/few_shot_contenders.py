@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,16 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from metanas.evaluators import checkpoint
+from metanas.few_shot import carried_out
 from metanas.meta import METHODS
 from metanas.meta.gradient import GradientLearner
+from metanas.meta.identity import identity
 from metanas.meta.learner import MetaLearner
 from metanas.meta.meta_architecture import MetaArchitecture
 from metanas.meta.plan import Plan
 from metanas.meta.recipe import HEAD, RATES, WEIGHTS, Parameters
 from metanas.meta.supernet import Super
 from metanas.meta.tnas import tnas
-from metanas.meta.training import MetaTraining, most_ways
+from metanas.meta.training import most_ways
 from metanas.spaces.random_chooser import RandomChooser
 from tasks.episodes import Classes
 
@@ -162,23 +162,23 @@ class Trainer:
             batch = max(1, round(images / (self._ways * (self._shots + plan.queries))))
             plan = replace(plan, ways=self._ways, batch=batch)
         plan = replace(plan, ways=min(plan.ways, most_ways(learner, self._train)))
-        path = self._path(f"{name} {getattr(learner, 'inner', '')}", plan)
-        state = checkpoint.read(path) if path is not None else None
-        training = MetaTraining(learner, self._train, self._validation, plan, state=state)
-        for point in training:
-            if path is not None:
-                checkpoint.write(path, training.state())
-            self._progress(point.iteration, plan.iterations, f"training {name}")
+        made = (learner.inner, learner.relaxed) if isinstance(learner, GradientLearner) else ()
+        described = f"{name} {made}"
+        path = None
+        if self._checkpoints is not None:
+            digest = identity(described, plan, self._train, self._validation)
+            path = self._checkpoints / f"few-shot-{digest}.pt"
+        training = carried_out(
+            learner,
+            described,
+            self._train,
+            self._validation,
+            plan,
+            path=path,
+            told=lambda point, n: self._progress(point.iteration, n, f"training {name}"),
+        )
         expense = (training.iteration, plan.batch, plan.ways)
         return Contender(learner, training.best, training.seconds, expense)
-
-    def _path(self, name: str, plan: Plan) -> Path | None:
-        if self._checkpoints is None:
-            return None
-        images = hashlib.blake2b(self._train.images.numpy().tobytes(), digest_size=8)
-        facts = f"{name} {plan} {self._train.names} {images.hexdigest()}"
-        digest = hashlib.blake2b(facts.encode(), digest_size=16).hexdigest()
-        return self._checkpoints / f"few-shot-{digest}.pt"
 
 
 def _random_architecture(shape: tuple[int, int, int], seed: int) -> GradientLearner:

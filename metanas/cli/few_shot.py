@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import logging
 import math
 import sys
 from argparse import Namespace
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +101,7 @@ def option(text: str) -> tuple[str, Any]:
 
 def _meta_train(given: Namespace) -> None:
     from metanas.evaluators import checkpoint
-    from metanas.few_shot import meta_train
+    from metanas.few_shot import identity_of, meta_train
     from metanas.meta_shelf import fetch, keep, names, path_of
     from tasks.episodes import check_disjoint
 
@@ -130,10 +129,10 @@ def _meta_train(given: Namespace) -> None:
             train, validation = train.split([share], seed=asked.plan.seed)
             validation = replace(validation, turned=False)
         plan = plan_of(asked.plan, ways=asked.ways, shots=asked.shots, n_classes=len(train))
-        facts = [
-            asked.method.name, options, asdict(plan), task.data, asked.validation, asked.size
-        ]  # fmt: skip
-        digest = hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
+        asked_for: dict[str, Any] = {
+            "method": asked.method.name, "options": options, "plan": plan
+        }  # fmt: skip
+        digest = identity_of(train, validation, **asked_for)
         if not given.replace and asked.name in names():
             check_same(asked.name, fetch(asked.name), digest)
 
@@ -146,14 +145,11 @@ def _meta_train(given: Namespace) -> None:
         made = meta_train(
             train,
             validation,
-            method=asked.method.name,
-            options=options,
-            plan=plan,
+            **asked_for,
             path=checkpoint.default_folder() / f"meta-{digest}.pt",
             told=tell,
         )
-        meta = replace(made.meta, facts={**made.meta.facts, "digest": digest})
-        file = keep(meta, asked.name)
+        file = keep(made.meta, asked.name)
     trial = made.trial(task.name, f"meta-train:{asked.name}", asked.plan.seed)
     run = None if given.no_mlflow else logged(trial, [file])
     emit(

@@ -81,6 +81,11 @@ class MetaArchitecture:
         return searching(self.method, self.options, self.input_shape)
 
     @property
+    def described(self) -> str:
+        """The method and all its options, those by default included."""
+        return f"{self.method} {Super.of(self.options)} {self.learner.inner}"
+
+    @property
     def frame(self) -> Super:
         """What stands around the operations, and which they are."""
         return Super.of(self.options)

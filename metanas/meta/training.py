@@ -69,7 +69,7 @@ class MetaTraining:
         seconds: spent so far, on this and earlier machines.
 
     Raises:
-        ValueError: too few classes or images for the plan.
+        ValueError: too few classes or images for the plan, or a state of another learner.
     """
 
     def __init__(
@@ -94,7 +94,9 @@ class MetaTraining:
         self.iteration = 0
         self._losses: list[float] = []
         self._free_share = math.nan
-        given = learner.initial(plan.seed) if state is None else state["parameters"]
+        given = learner.initial(plan.seed)
+        if state is not None:
+            given = _fitting(state["parameters"], given)
         self._leaves: Parameters = {
             name: value.to(self._device).clone().requires_grad_() for name, value in given.items()
         }
@@ -236,6 +238,18 @@ class MetaTraining:
             Point(int(i), loss, Mean(value, ci95), share)
             for i, loss, value, ci95, share in state["points"]
         ]
+
+
+def _fitting(found: Parameters, wanted: Parameters) -> Parameters:
+    """What was found, if it has the names and shapes wanted."""
+    for name in sorted({*found, *wanted}):
+        shapes = [tuple(each[name].shape) if name in each else None for each in (wanted, found)]
+        if shapes[0] != shapes[1]:
+            raise ValueError(
+                f"the state is that of another learner: need {name} of shape {shapes[0]}, "
+                f"got {shapes[1]}"
+            )
+    return found
 
 
 def accuracies(

@@ -10,7 +10,7 @@ from PIL import Image
 
 from metadata_store.records import Task, TrialState
 from metanas.evaluators.training import Lesson
-from metanas.few_shot import Adapted, adapt, fitted, meta_train
+from metanas.few_shot import Adapted, adapt, fitted, identity_of, meta_train
 from metanas.meta.meta_architecture import MetaArchitecture
 from metanas.meta.plan import Plan
 from metanas.meta.training import Point
@@ -174,6 +174,33 @@ def test_a_meta_training_killed_goes_on_from_its_file(tmp_path: Path) -> None:
     assert told == [2, 4]
     for name, value in whole.parameters.items():
         assert torch.equal(resumed.parameters[name], value)
+
+
+@pytest.mark.parametrize("other", ["method", "options", "plan", "images", "turned", "validation"])
+def test_a_file_of_another_meta_training_is_refused(other: str, tmp_path: Path) -> None:
+    file = tmp_path / "training.pt"
+    train, validation = drawn_classes(12, 6), drawn_classes(6, 6, seed=1)
+    asked: dict[str, Any] = {"method": "tnas", "options": OPTIONS, "plan": PLAN, "path": file}
+    meta_train(train, validation, **asked)
+    changed: dict[str, dict[str, Any]] = {
+        "method": {"method": "auto_maml"},
+        "options": {"options": {**OPTIONS, "hard_from": 0.3}},
+        "plan": {"plan": replace(PLAN, iterations=5)},
+    }
+    images = {"images": drawn_classes(12, 6, seed=2), "turned": replace(train, turned=True)}
+    if other == "validation":
+        validation = drawn_classes(6, 6, seed=2)
+    with pytest.raises(ValueError, match=r"training\.pt is of another training"):
+        meta_train(images.get(other, train), validation, **{**asked, **changed.get(other, {})})
+
+
+def test_options_given_as_they_are_by_default_are_the_same_training() -> None:
+    train, validation = drawn_classes(12, 6), drawn_classes(6, 6, seed=1)
+    one, other = (
+        identity_of(train, validation, method="tnas", options=options, plan=PLAN)
+        for options in (OPTIONS, {**OPTIONS, "steps": 1})
+    )
+    assert one == other
 
 
 def test_a_meta_training_has_a_record() -> None:

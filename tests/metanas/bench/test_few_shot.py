@@ -50,6 +50,14 @@ def test_every_method_and_control_is_compared(tmp_path: Path) -> None:
         assert again["methods"][name]["train_seconds"] == found["methods"][name]["train_seconds"]
 
 
+def test_what_was_trained_with_turned_classes_is_not_that_without(tmp_path: Path) -> None:
+    plan = replace(PLAN, ways=6)
+    asked = {"ways": 3, "shots": 1, "episodes": 2, "plan": plan, "methods": ("protonet",)}
+    for train in (replace(TRAIN, turned=True), TRAIN, TRAIN):
+        bench_few_shot(train, TEST, checkpoints=tmp_path, **asked)  # type: ignore[arg-type]
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_all_methods_meet_the_same_episodes() -> None:
     found = run(("protonet", "protonet"))
     assert list(found["methods"]) == ["protonet"]

@@ -187,6 +187,28 @@ def test_another_of_that_name_is_not_overwritten_unasked(
     metanas.ok(*train, "--seed", "1", "--replace")
 
 
+def test_other_images_and_turns_are_another_training(
+    metanas: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place, seed in (("here", 1), ("there", 2)):
+        folder(tmp_path / place / "others", 4, 6, seed=seed)
+    many = folder(tmp_path / "many", 12, 6)
+    train = (
+        "meta-train", "--episodes", many, "--name", "mine", "--validation", "others", *SMALL,
+        *SHORT, "--no-mlflow",
+    )  # fmt: skip
+    monkeypatch.chdir(tmp_path / "here")
+    metanas.ok(*train)
+    assert metanas.ok(*train, "--option", "steps=1")["name"] == "mine"
+    exists = "give --replace"
+    assert exists in metanas.wrong(*train, "--no-rotations")
+    monkeypatch.chdir(tmp_path / "there")
+    assert exists in metanas.wrong(*train)
+    monkeypatch.chdir(tmp_path / "here")
+    Image.new("L", (12, 12), 7).save(tmp_path / "many" / "class 0 3" / "9.png")
+    assert exists in metanas.wrong(*train)
+
+
 def test_a_task_whose_images_are_elsewhere_is_named(metanas: CommandLine, tmp_path: Path) -> None:
     few = folder(tmp_path / "few", 3, 6)
     metanas.ok("task", "add", "mine", few)

@@ -47,6 +47,13 @@ def test_the_state_survives_a_file(tmp_path: Path) -> None:
     assert again.iteration == 2
 
 
+def test_the_state_of_another_learner_is_refused() -> None:
+    state = MetaTraining(LEARNER, TRAIN, OTHER, PLAN).state()
+    wider = tnas(SHAPE, 3, 12, width=4, stem=3, operations="none,skip_connect,sep_conv_3x3")
+    with pytest.raises(ValueError, match=r"of another learner: need weights\..* of shape .* got"):
+        MetaTraining(wider, TRAIN, OTHER, PLAN, state=state)
+
+
 def test_chunks_change_nothing_but_memory() -> None:
     learner = GradientLearner(partial(FourConv, SHAPE, width=3), inner=Inner(lr=0.1), ways=3)
     one = MetaTraining(learner, TRAIN, OTHER, replace(PLAN, batch=3, iterations=2))
