@@ -17,7 +17,7 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import ArrayLike, NDArray
 
 from metanas.protocols import Edge
@@ -234,28 +234,42 @@ def tradeoff(methods: Mapping[str, Sequence[tuple[float, float]]], *, unit: str)
         unit: of the regret.
     """
     with rc_context(STYLE):
-        figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+        figure = Figure(figsize=(8.4, 4.2), layout="constrained")
         axes = figure.subplots()
         markers = ("o", "s", "^", "D", "v", "P", "X")
         for index, (name, points) in enumerate(methods.items()):
-            colour = CYCLE[index % len(CYCLE)]
-            marker = markers[index // len(CYCLE) % len(markers)]
-            shares = [100 * share for share, _ in sorted(points)]
-            regrets = [regret for _, regret in sorted(points)]
-            axes.plot(shares, regrets, color=colour, linewidth=1.4, label=name)
-            own = points[0]
-            axes.plot([100 * own[0]], [own[1]], marker=marker, color=colour, markersize=7)
+            shares, regrets = zip(*sorted(points), strict=True)
+            again = index // len(CYCLE)
+            axes.plot(
+                [100 * share for share in shares],
+                regrets,
+                color=CYCLE[index % len(CYCLE)],
+                linestyle=("-", "--", ":")[again % 3],
+                linewidth=1.4,
+                marker=markers[again % len(markers)],
+                markersize=7,
+                markevery=[sorted(points).index(points[0])],
+                label=name,
+            )
         # Regrets span orders of magnitude, and zero is the aim.
         shown = [regret for points in methods.values() for _, regret in points if regret > 0]
-        axes.set_yscale(
-            "symlog", linthresh=max(min(shown, default=1.0), 1e-3 * max(shown, default=1))
-        )
-        axes.set_ylim(bottom=0)
+        least = max(min(shown, default=1.0), 1e-3 * max(shown, default=1.0))
+        axes.set_yscale("symlog", linthresh=least)
+        axes.set_ylim(bottom=0, top=None if shown else 1.0)
         axes.set_xscale("log")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(_plain)
+            axis.set_minor_formatter(NullFormatter())
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axes.set_xlabel("share of epochs used, %")
         axes.set_ylabel(f"regret, {unit}")
-        axes.legend(fontsize=8)
+        figure.legend(fontsize=8, loc="outside right upper")
         return _svg(figure)
+
+
+def _plain(value: float, place: float) -> str:
+    """A tick's number as text: mathematics is not typeset, see `STYLE`."""
+    return f"{value:g}"
 
 
 def cells(graphs: Sequence[Sequence[Edge]], operations: Sequence[str]) -> list[str]:

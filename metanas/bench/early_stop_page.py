@@ -38,11 +38,15 @@ def early_stop_page(document: Mapping[str, Any]) -> str:
     plot = plots.tradeoff(ordered, unit=unit)
     targets = html.escape(", ".join(document["targets"]))
     odd = html.escape(", ".join(f"{n} of {name}" for name, n in document["left_out"].items()))
+    unfit = html.escape(", ".join(document["unfit"]))
+    count = document["sources"]
+    sources = f"{count} architectures a source task" if count else "No other task"
     body = [
         "<h1>Early stopping</h1>",
-        f"<p>Targets: {targets}. {document['sources']} architectures a source task, "
-        f"{document['runs']} runs of a target, {document['orders']} orders.</p>",
-        f"<p>Runs left out as of another length than most: {odd}.</p>" if odd else "",
+        f"<p>Targets: {targets}. {sources}, {document['runs']} runs of a target, "
+        f"{document['orders']} orders.</p>",
+        f"<p>Runs left out as of another length or metric than most: {odd}.</p>" if odd else "",
+        f"<p>Not compared, having nothing to learn from: {unfit}.</p>" if unfit else "",
         f"<h2>Regret against epochs used</h2>{plot}",
         "<p>A mark shows the threshold a method uses by default.</p>",
         _table(("method", f"regret, {unit}", "epochs used", "best run stopped"), stops),

@@ -312,7 +312,10 @@ def test_the_page_shows_every_method(trials: Trials) -> None:
         assert method in text
     assert "<svg" in text
     assert "left out" not in text
-    assert "length than most: 3 of a&lt;b." in early_stop_page({**found, "left_out": {"a<b": 3}})
+    assert "mathdefault" not in text  # ticks are numbers
+    assert "length or metric than most: 3 of a&lt;b." in early_stop_page(
+        {**found, "left_out": {"a<b": 3}}
+    )
 
 
 @pytest.mark.parametrize(
@@ -343,6 +346,7 @@ def test_on_a_single_task_those_compete_that_need_no_other(
     assert (found["sources"], found["runs"]) == (0, 44)
     default, alone = (found["stopping"][name] for name in ("lcranknet", "lcranknet-alone"))
     assert default["tradeoff"][1:] == alone["tradeoff"]
+    assert "nothing to learn from: lcranknet-paper, svr" in early_stop_page(found)
 
 
 def test_what_learns_from_others_is_refused_on_a_single_task(trials: Trials) -> None:
