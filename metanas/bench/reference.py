@@ -3,12 +3,13 @@
 A yardstick for every change to a method. Zero-shot, warm start and early stopping are
 measured as in their own benchmarks, on the trials that every new store starts with.
 Beside them stands how far a score can be trusted: how alike two trainings with other
-seeds rank the same architectures. A perfect prediction is above that by the chance in
-one of the two, and no method can be far above it.
+seeds rank the same architectures, and what follows from it: how well the scores at hand would
+be ranked by whoever knew what each architecture comes to on average over all seeds.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -52,8 +53,9 @@ def bench_reference(
     Returns:
         The documents of `bench_zero_shot`, `bench_warm_start` and `bench_early_stop` by
         part; with zero-shot also ``better``: for each method on how many tasks its
-        Kendall tau is above the portfolio's, and ``repeatability``: for each task with
-        repeated trainings, Kendall's tau of the scores of two seeds.
+        Kendall tau is above the portfolio's; and for each task with repeated trainings
+        ``repeatability``, Kendall's tau of the scores of two seeds, and ``attainable``, the
+        tau to be expected of a perfect prediction.
 
     Raises:
         ValueError: an unknown part, or too few tasks or trials.
@@ -78,11 +80,16 @@ def bench_reference(
             tasks=tasks,
             progress=told("zero-shot"),
         )
+        alike = {name: tau for name in names if (tau := _repeatability(trials, name)) is not None}
         found["zero-shot"] = {
             **document,
             "better": _better(document["targets"]),
-            "repeatability": {
-                name: tau for name in names if (tau := _repeatability(trials, name)) is not None
+            "repeatability": alike,
+            "attainable": {
+                name: attainable(
+                    tau, len(trials.where(task=name)) / len(_architectures(trials, name))
+                )
+                for name, tau in alike.items()
             },
         }
     if "warm-start" in parts:
@@ -138,3 +145,19 @@ def _repeatability(trials: Trials, task: str) -> float | None:
     if len(pairs) < 3:
         return None
     return rank_agreement(*np.array(pairs).T)["kendall"]
+
+
+def attainable(repeatability: float, seeds: float) -> float:
+    """Kendall's tau of the means of noisy scores with what they are without noise.
+
+    Scores and noise are taken to be normal, so that tau is 2/pi asin(r) of a correlation r:
+    that of two seeds is the reliability of one, from which that of a mean follows
+    [Spearman-Brown].
+
+    Args:
+        repeatability: tau of the scores of two seeds.
+        seeds: that each mean is taken over, at least 1.
+    """
+    one = max(math.sin(math.pi / 2 * repeatability), 0.0)
+    mean = seeds * one / (1.0 + (seeds - 1.0) * one)
+    return 2.0 / math.pi * math.asin(math.sqrt(mean))

@@ -98,17 +98,25 @@ def _tables(document: Mapping[str, Any]) -> list[Any]:
 
 
 def _by_task(zero: Mapping[str, Any]) -> Any:
-    repeatability = zero["repeatability"]
+    repeatability, attainable = zero["repeatability"], zero["attainable"]
     rows = [
         (
             name,
             methods["tapas"]["kendall"],
             methods["portfolio"]["kendall"],
+            attainable.get(name, float("nan")),
             repeatability.get(name, float("nan")),
             methods["tapas"]["regret_top1"],
             methods["portfolio"]["regret_top1"],
         )
         for name, methods in zero["targets"].items()
     ]
-    columns = ("tau tapas", "tau portfolio", "tau of two seeds", "regret tapas", "portfolio")
+    columns = (
+        "tau tapas",
+        "tau portfolio",
+        "attainable",
+        "tau of two seeds",
+        "regret tapas",
+        "portfolio",
+    )
     return table("Zero-shot by task", ("task", *columns), rows)

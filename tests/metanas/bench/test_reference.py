@@ -5,7 +5,8 @@ import pytest
 
 from metadata_store.batch import Trials
 from metadata_store.records import LearningCurve, Task, Trial
-from metanas.bench.reference import bench_reference
+from metanas.bench.rank_agreement import rank_agreement
+from metanas.bench.reference import attainable, bench_reference
 from metanas.spaces.nasbench201 import cell
 from tests.contracts.predictor import pretended, trial
 
@@ -56,6 +57,19 @@ def test_each_task_is_left_out_once(trials: Trials) -> None:
 def test_chance_is_told_where_trainings_were_repeated(trials: Trials) -> None:
     found = bench_reference(trials, tables(trials), seeds=1, parts=["zero-shot"])
     assert found["zero-shot"]["repeatability"] == {"one": pytest.approx(1.0)}
+    assert found["zero-shot"]["attainable"] == {"one": pytest.approx(1.0)}
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 5])
+@pytest.mark.parametrize("noise", [0.3, 1.0, 1.7])
+def test_what_is_attainable_is_what_the_truth_attains(seeds: int, noise: float) -> None:
+    rng = np.random.default_rng(seeds)
+    truth = rng.standard_normal(4000)
+    scores = truth[:, None] + noise * rng.standard_normal((4000, 2 * seeds))
+    two = rank_agreement(scores[:, 0], scores[:, 1])["kendall"]
+    found = rank_agreement(scores[:, :seeds].mean(axis=1), truth)["kendall"]
+    assert attainable(two, seeds) == pytest.approx(found, abs=0.03)
+    assert attainable(-0.1, seeds) == 0.0
 
 
 def test_an_unknown_part_is_an_error(trials: Trials) -> None:
