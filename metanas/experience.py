@@ -94,8 +94,12 @@ def build(
     size = settings.together or (1 if evaluator.device.type == "cpu" else TOGETHER)
     known = _known(settings.source, evaluator.recipe.epochs, space, store, tasks)
     jobs, total = [], 0
-    for architectures, seed in _groups(settings, draw(space, settings), size):
-        for task in tasks:
+    chosen = draw(space, settings)
+    for start, place in _groups(settings, len(chosen), size):
+        for wanted, task in zip(settings.tasks, tasks, strict=True):
+            limit = _repeated(settings, wanted) if place > 0 else None
+            architectures = chosen[:limit][start : start + size]
+            seed = settings.seeds[place]
             missing = tuple(
                 each
                 for each in architectures
@@ -156,20 +160,20 @@ def _check_size(trial: Trial, space: SearchSpace, task: Task) -> None:
     )
 
 
-def _groups(
-    settings: ExperienceSettings, chosen: Sequence[Architecture], size: int
-) -> Iterator[tuple[Sequence[Architecture], int]]:
-    """Architectures to be trained together, and the seed.
+def _groups(settings: ExperienceSettings, count: int, size: int) -> Iterator[tuple[int, int]]:
+    """Where architectures that are trained together begin, and the seed's place.
 
     The same whatever is known already, so that a group cut off is found again by its
     checkpoint.
     """
-    repeated = len(chosen) if settings.repeated is None else settings.repeated
-    for start in range(0, len(chosen), size):
-        for place, seed in enumerate(settings.seeds):
-            end = start + size if place == 0 else min(start + size, repeated)
-            if chosen[start:end]:
-                yield chosen[start:end], seed
+    for start in range(0, count, size):
+        for place in range(len(settings.seeds)):
+            yield start, place
+
+
+def _repeated(settings: ExperienceSettings, task: TaskSettings) -> int | None:
+    """How many architectures the further seeds train on a task; None for all."""
+    return settings.repeated if task.repeated is None else task.repeated
 
 
 def draw(space: SearchSpace, settings: ExperienceSettings) -> list[Architecture]:

@@ -55,11 +55,13 @@ class TaskSettings:
     Attributes:
         data: location and options, as `tasks.options` describes them.
         kind: of data; guessed where it is None.
+        repeated: as in `ExperienceSettings`, for this task; None for what is said there.
     """
 
     name: str
     data: str
     kind: str | None = None
+    repeated: int | None = None
 
 
 @dataclass(frozen=True)
@@ -268,11 +270,12 @@ class ExperienceSettings:
         ):
             if len(set(values)) < len(values):
                 raise ValueError(f"{name} must differ, got {', '.join(map(str, values))}")
-        if self.repeated is not None and not 0 <= self.repeated <= self.architectures:
-            raise ValueError(
-                f"repeated must be from 0 to the {self.architectures} architectures, "
-                f"got {self.repeated}"
-            )
+        for repeated in (self.repeated, *(task.repeated for task in self.tasks)):
+            if repeated is not None and not 0 <= repeated <= self.architectures:
+                raise ValueError(
+                    f"repeated must be from 0 to the {self.architectures} architectures, "
+                    f"got {repeated}"
+                )
         if self.together is not None and self.together < 1:
             raise ValueError(f"together must be at least 1, got {self.together}")
         for seed in (self.seed, *self.seeds):

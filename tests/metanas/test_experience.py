@@ -96,6 +96,30 @@ def test_further_seeds_train_the_first_architectures_only(tmp_path: Path) -> Non
     assert steps[-3:] == [(1, 3), (2, 3), (3, 3)]
 
 
+def test_a_task_may_be_repeated_more_than_others(tmp_path: Path) -> None:
+    one, two = SETTINGS.tasks
+    more = replace(SETTINGS, seeds=(0, 7), repeated=0, tasks=(one, replace(two, repeated=1)))
+    jobs: list[experience.Job] = []
+
+    def noted(run: object, asked: Iterable[experience.Job]) -> Generator[experience.Finished]:
+        jobs.extend(asked)
+        yield from ()
+
+    experience.build(
+        more,
+        MemoryStore(),
+        checkpoints=tmp_path,
+        progress=lambda done, total, what: None,
+        spread=noted,
+    )
+    first = experience.draw(NasBench201(), more)[0]
+    again = [(job.task.name, job.architectures) for job in jobs if job.seed == 7]
+    assert again == [("two", (first,))]
+    assert len([job for job in jobs if job.seed == 0]) == 4
+    with pytest.raises(ValueError, match="repeated must be from 0 to the 2"):
+        replace(SETTINGS, tasks=(replace(one, repeated=3), two))
+
+
 @pytest.mark.parametrize("gain", [0.5, 2.0])
 def test_architectures_train_together_where_that_is_faster(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gain: float
