@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import pickle
 import re
 from pathlib import Path
 
-import torch
 from platformdirs import user_data_dir
 
 from metanas.evaluators import checkpoint
@@ -14,6 +12,8 @@ from metanas.meta.meta_architecture import MetaArchitecture
 
 SHIPPED = Path(__file__).parent / "meta" / "shipped"
 NAME = re.compile(r"[\w][\w.-]*")
+LONGEST = 200
+"""Bytes of a name: those of a file have 255 at most, and some are added while it is written."""
 
 
 def own_folder() -> Path:
@@ -30,6 +30,11 @@ def path_of(name: str) -> Path:
     if not NAME.fullmatch(name):
         raise ValueError(
             f"a meta-architecture's name is of letters, digits, '.', '_' and '-', got {name!r}"
+        )
+    if len(name.encode()) > LONGEST:
+        raise ValueError(
+            f"a meta-architecture's name has {LONGEST} bytes at most, "
+            f"got {len(name.encode())}: {name[:20]}…"
         )
     return own_folder() / f"{name}.pt"
 
@@ -54,7 +59,7 @@ def fetch(name: str) -> MetaArchitecture:
     """The meta-architecture of this name.
 
     Raises:
-        ValueError: there is none, or its file is damaged.
+        ValueError: there is none, it cannot be the name of a file, or its file is damaged.
     """
     own = path_of(name)
     for path in (own, SHIPPED / own.name):
@@ -71,7 +76,8 @@ def read(path: Path) -> MetaArchitecture:
         ValueError: it holds none.
     """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        return MetaArchitecture.of(state)
-    except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError) as error:
-        raise ValueError(f"{path} holds no meta-architecture: {error}") from error
+        return MetaArchitecture.of(checkpoint.load(path))
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(
+            f"{path} holds no meta-architecture; delete it to make it anew ({error})"
+        ) from error

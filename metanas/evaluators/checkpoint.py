@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -45,9 +44,24 @@ def read(path: Path) -> State | None:
     if not path.exists():
         return None
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        return load(path)
+    except ValueError as error:
         raise ValueError(f"{path} is no checkpoint; delete it to train anew ({error})") from error
+
+
+def load(path: Path) -> State:
+    """What `write` wrote, its tensors on the CPU.
+
+    Raises:
+        ValueError: the file holds something else, or only a part.
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        try:
+            state = torch.load(file, map_location="cpu", weights_only=True)
+        # Damaged bytes make it raise almost anything, OSError and KeyError among them.
+        except Exception as error:
+            raise ValueError(f"damaged, or of another kind: {type(error).__name__}") from error
     if not isinstance(state, dict):
-        raise ValueError(f"{path} is no checkpoint; delete it to train anew")
+        raise ValueError(f"need a mapping, got {type(state).__name__}")
     return state

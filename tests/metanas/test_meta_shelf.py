@@ -45,9 +45,23 @@ def test_a_name_is_that_of_a_file(name: str) -> None:
         meta_shelf.keep(META, name)
 
 
+def test_a_name_is_short_enough_for_a_file() -> None:
+    meta_shelf.keep(META, "a" * meta_shelf.LONGEST)
+    for name in ("a" * 300, "ы" * 150):
+        with pytest.raises(ValueError, match="200 bytes at most, got 300"):
+            meta_shelf.fetch(name)
+
+
 def test_a_damaged_file_is_told() -> None:
-    meta_shelf.keep(META, "mine").write_bytes(b"nothing")
-    with pytest.raises(ValueError, match=r"mine\.pt holds no meta-architecture"):
+    path = meta_shelf.keep(META, "mine")
+    whole = path.read_bytes()
+    cut = [whole[:length] for length in range(0, len(whole), len(whole) // 20)]
+    for content in (b"nothing", b"hello", b"g1\n", b"d.", *cut[:-1]):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"mine\.pt holds no meta-architecture; delete it"):
+            meta_shelf.fetch("mine")
+    torch.save([META.state()], path)
+    with pytest.raises(ValueError, match=r"mine\.pt holds no meta-architecture.*got list"):
         meta_shelf.fetch("mine")
     torch.save({"format": 1}, meta_shelf.path_of("mine"))
     with pytest.raises(ValueError, match=r"mine\.pt holds no meta-architecture"):

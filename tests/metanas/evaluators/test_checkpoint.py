@@ -33,7 +33,19 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == ["run.pt"]
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"no checkpoint at all"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"PK\x03\x04",
+        b"no checkpoint at all",
+        b"hello",
+        b"import os",
+        b"g1\n",
+        b"\x80\x02",
+        b"d.",
+    ],
+)
 def test_another_file_is_refused_by_name(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "run.pt"
     path.write_bytes(content)
@@ -44,8 +56,17 @@ def test_another_file_is_refused_by_name(content: bytes, tmp_path: Path) -> None
 def test_a_truncated_checkpoint_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "run.pt"
     checkpoint.write(path, {"module": {"w": torch.ones(1000)}})
-    path.write_bytes(path.read_bytes()[:2000])
-    with pytest.raises(ValueError, match=r"run\.pt is no checkpoint"):
+    whole = path.read_bytes()
+    for length in range(0, len(whole), 97):
+        path.write_bytes(whole[:length])
+        with pytest.raises(ValueError, match=r"run\.pt is no checkpoint"):
+            checkpoint.read(path)
+
+
+def test_a_file_of_no_mapping_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "run.pt"
+    torch.save([1.0], path)
+    with pytest.raises(ValueError, match=r"run\.pt is no checkpoint.*need a mapping, got list"):
         checkpoint.read(path)
 
 
