@@ -16,12 +16,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tasks.load import TaskData
@@ -29,6 +31,8 @@ from tasks.warp import warped
 
 TURNS = 4
 """A class and its three turns."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -147,6 +151,12 @@ class Classes:
             whole.update(numbers.contiguous().numpy().data)
         return whole.hexdigest()
 
+    @cached_property
+    def marks(self) -> dict[int, int]:
+        """By a digest of 64 bits of each image that is not of one colour, its class."""
+        pairs = zip(self.images.numpy(), self.labels.tolist(), strict=True)
+        return {_mark(image): label for image, label in pairs if image.min() != image.max()}
+
     def named(self, number: int) -> tuple[int, int]:
         """A class's position in `names`, and by how many quarters it is turned."""
         return divmod(number, TURNS) if self.turned else (number, 0)
@@ -249,25 +259,35 @@ def draw(
 
 
 def check_disjoint(train: Classes, test: Classes) -> None:
-    """Raises:
-    ValueError: a class stands in both, by its name or by one of its images.
+    """Whether no image stands in both; what only bears the same name is warned of.
+
+    Raises:
+        ValueError: a class of one has an image of the other's.
     """
-    shared = sorted(set(train.names) & set(test.names))
-    if not shared:
-        known = {digest: train.names[label] for digest, label in _digests(train)}
-        shared = sorted(
-            {
-                f"{test.names[label]} (as {known[digest]})"
-                for digest, label in _digests(test)
-                if digest in known
-            }
-        )
+    known = train.marks
+    shared = {
+        label: train.names[known[mark]] for mark, label in test.marks.items() if mark in known
+    }
     if shared:
-        more = f" and {len(shared) - 3} more" if len(shared) > 3 else ""
+        told = [
+            test.names[label] if test.names[label] == name else f"{test.names[label]} (as {name})"
+            for label, name in sorted(shared.items())
+        ]
         raise ValueError(
-            f"need test classes that training has not seen, got {len(shared)} in both: "
-            f"{', '.join(shared[:3])}{more}"
+            f"need test classes that training has not seen, got {_counted(told, 'in both')}"
         )
+    alike = sorted(set(train.names) & set(test.names))
+    if alike:
+        log.warning(
+            "classes with %s are taken for different ones, for they share no image",
+            _counted(alike, "names in both"),
+        )
+
+
+def _counted(names: Sequence[str], what: str) -> str:
+    """The first few."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"{len(names)} {what}: {', '.join(names[:3])}{more}"
 
 
 def _drawn(
@@ -285,11 +305,7 @@ def _drawn(
     return (warped(taken, warp, rng) if warp > 0 else taken), numbers
 
 
-def _digests(classes: Classes) -> list[tuple[bytes, int]]:
-    """A digest of every image that is not of one colour, and its class."""
-    pairs = zip(classes.images.numpy(), classes.labels.tolist(), strict=True)
-    return [
-        (hashlib.blake2b(image.tobytes(), digest_size=16).digest(), label)
-        for image, label in pairs
-        if image.min() != image.max()
-    ]
+def _mark(image: NDArray[np.uint8]) -> int:
+    """In the range of int64."""
+    digest = hashlib.blake2b(image.tobytes(), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -97,16 +99,30 @@ def test_no_episode_is_no_batch() -> None:
         draw(plain_classes(), [], ways=2, shots=1, queries=1, seed=0)
 
 
-def test_a_class_in_training_and_test_is_found_by_name_or_by_image() -> None:
+def test_a_class_in_training_and_test_is_found_by_its_images() -> None:
     classes = drawn_classes(6, 4)
     train, test = classes.split([0.5], seed=0)
     check_disjoint(train, test)
     with pytest.raises(ValueError, match=r"1 in both: drawing 0/\d"):
         check_disjoint(train, classes.only([classes.names.index(train.names[0])]))
+    with pytest.raises(ValueError, match=r"3 in both: drawing 0/\d, drawing"):
+        check_disjoint(train, classes)
     again = train.only([0])
     renamed = Classes(again.images, again.labels, ("another name",))
     with pytest.raises(ValueError, match=r"another name \(as drawing"):
         check_disjoint(train, renamed)
+
+
+def test_other_images_of_the_same_names_are_other_classes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    one = drawn_classes(4, 3)
+    other = replace(drawn_classes(4, 3, seed=1), names=one.names)
+    check_disjoint(one, other)
+    assert "classes with 4 names in both: drawing 0/0, " in caplog.text
+    mixed = replace(one, images=torch.cat([one.images[:11], other.images[11:]]))
+    with pytest.raises(ValueError, match=r"got 1 in both: drawing 0/3$"):
+        check_disjoint(mixed, other)
 
 
 def test_images_of_one_colour_make_no_class_the_same() -> None:
