@@ -123,7 +123,8 @@ def meta_train(
         "seconds": training.seconds,
         "digest": identity(first.described, plan, train, validation),
     }
-    meta = replace(first, parameters=training.best, facts=facts)
+    seen = frozenset({*train.marks, *validation.marks})
+    meta = replace(first, parameters=training.best, facts=facts, seen=seen)
     return MetaTrained(meta, tuple(training.points), training.seconds)
 
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -282,6 +282,18 @@ def check_disjoint(train: Classes, test: Classes) -> None:
             "classes with %s are taken for different ones, for they share no image",
             _counted(alike, "names in both"),
         )
+
+
+def check_unseen(seen: Collection[int], test: Classes) -> None:
+    """Whether images of these `Classes.marks` are in no class.
+
+    Raises:
+        ValueError: a class has one.
+    """
+    shared = sorted({label for mark, label in test.marks.items() if mark in seen})
+    if shared:
+        told = _counted([test.names[label] for label in shared], "that it has")
+        raise ValueError(f"need test classes that the meta-architecture has not seen, got {told}")
 
 
 def _counted(names: Sequence[str], what: str) -> str:

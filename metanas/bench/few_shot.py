@@ -15,6 +15,7 @@ results. A control shares the training of the method it controls:
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -45,7 +46,7 @@ from metanas.meta.gradient import GradientLearner
 from metanas.meta.interval import mean_of
 from metanas.meta.meta_architecture import MetaArchitecture
 from metanas.meta.plan import Plan
-from tasks.episodes import Classes, check_disjoint, draw
+from tasks.episodes import Classes, check_disjoint, check_unseen, draw
 
 COMPARED = (TNAS, UNADAPTED, RANDOM, SUPPORT, "maml", "maml_plus_plus", "protonet", "fine_tuning")
 """What is compared by default."""
@@ -53,6 +54,8 @@ COMPARED = (TNAS, UNADAPTED, RANDOM, SUPPORT, "maml", "maml_plus_plus", "protone
 TEST_SEED = 2**31 - 3
 AT_ONCE = 10
 VALIDATION_SHARE = 0.15
+
+log = logging.getLogger(__name__)
 
 
 def bench_few_shot(
@@ -77,7 +80,8 @@ def bench_few_shot(
         plan: of meta-training; methods with a learned head train with `ways` instead, on as
             many images a step.
         head: one of `HEADS`: each method's own, or prototypes and centred images for all.
-        meta: judged as T-NAS in place of one trained here.
+        meta: judged as T-NAS in place of one trained here; warned of where it does not say
+            what it has seen.
         checkpoints: folder for one file a training, to go on from.
         progress: called with trainings or batches of episodes done.
 
@@ -88,7 +92,8 @@ def bench_few_shot(
         ``ci95``.
 
     Raises:
-        ValueError: an unknown method, a class in both sets, too few classes or images.
+        ValueError: an unknown method, a class in both sets or seen by `meta`, too few classes or
+            images.
     """
     for name in methods:
         if name not in ALL:
@@ -98,6 +103,10 @@ def bench_few_shot(
     if episodes < 1 or not methods:
         raise ValueError(f"need a method and an episode, got {len(methods)} and {episodes}")
     check_disjoint(train, test)
+    if meta is not None and {TNAS, UNADAPTED} & set(methods):
+        if not meta.seen:
+            log.warning("the meta-architecture's file does not tell if it has seen test classes")
+        check_unseen(meta.seen, test)
     fewest = min(len(rows) for rows in test.rows)
     queries = max(1, min(15, fewest - shots))
     test.check(ways, shots, queries)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from metadata_store.records import Architecture
@@ -40,6 +41,8 @@ class MetaArchitecture:
         input_shape: (channels, height, width) of images.
         parameters: the weights, the architecture's logits, and what else is learned.
         facts: how it was made and how good it was, for people.
+        seen: `tasks.episodes.Classes.marks` of all images that it was trained or chosen by;
+            empty where they are not known.
 
     Raises:
         ValueError: an unknown method or option, or parameters that do not fit.
@@ -50,6 +53,7 @@ class MetaArchitecture:
     input_shape: tuple[int, int, int]
     parameters: Parameters
     facts: Mapping[str, Option] = field(default_factory=dict)
+    seen: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         wanted = {name: p.shape for name, p in self.learner.initial(0).items()}
@@ -144,6 +148,7 @@ class MetaArchitecture:
             "input_shape": list(self.input_shape),
             "parameters": {name: p.detach().cpu() for name, p in self.parameters.items()},
             "facts": dict(self.facts),
+            "seen": torch.tensor(sorted(self.seen), dtype=torch.int64),
         }
 
     @classmethod
@@ -163,6 +168,8 @@ class MetaArchitecture:
                 (channels, height, width),
                 state["parameters"],
                 state["facts"],
+                # Not in older files.
+                frozenset(state["seen"].tolist() if "seen" in state else ()),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"it lacks what a meta-architecture has: {error!r}") from error

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,8 @@ import torch
 
 from metanas.bench.few_shot import COMPARED, bench_few_shot
 from metanas.bench.few_shot_contenders import ALL, LEARN2LEARN, LINEAR
+from metanas.few_shot import meta_train
+from metanas.meta.meta_architecture import MetaArchitecture
 from metanas.meta.plan import Plan
 from tests.contracts.drawings import drawn_classes
 
@@ -115,6 +118,26 @@ def test_wrong_questions_are_told(options: dict[str, object], told: str) -> None
 def test_a_class_seen_in_training_cannot_be_tested_on() -> None:
     with pytest.raises(ValueError, match="10 in both"):
         bench_few_shot(TRAIN, TRAIN, ways=3, shots=1, episodes=2, plan=PLAN)
+
+
+def test_a_meta_architecture_is_not_judged_by_what_it_has_seen(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    parts = drawn_classes(12, 6, seed=2).split([0.25, 0.25], seed=0)
+    plan = replace(PLAN, ways=3, validation_ways=3)
+    small = {"width": 3, "stem": 3, "operations": "none,skip_connect,sep_conv_3x3"}
+    meta = meta_train(parts[0], parts[1], method="tnas", options=small, plan=plan).meta
+    meta = MetaArchitecture.of(meta.state())
+    judge = partial(
+        bench_few_shot, TRAIN, ways=3, shots=1, episodes=2, plan=plan, methods=("tnas",)
+    )
+    for seen in parts[:2]:
+        with pytest.raises(ValueError, match=r"has not seen, got \d that it has: drawing 2/"):
+            judge(seen, meta=meta)
+    judge(parts[2], meta=meta)
+    assert not caplog.text
+    judge(parts[2], meta=replace(meta, seen=frozenset()))
+    assert "does not tell" in caplog.text
 
 
 def test_what_is_measured_does_not_depend_on_torchs_own_seed() -> None:

@@ -23,6 +23,16 @@ def test_its_state_makes_it_anew(method: str) -> None:
     assert again.architecture == meta.architecture
 
 
+def test_what_it_has_seen_is_kept_and_may_be_missing() -> None:
+    seen = frozenset({-(2**63), 0, 2**63 - 1})
+    state = replace(made(), seen=seen).state()
+    assert MetaArchitecture.of(state).seen == seen
+    del state["seen"]
+    assert MetaArchitecture.of(state).seen == frozenset()
+    with pytest.raises(ValueError, match="lacks"):
+        MetaArchitecture.of({**state, "seen": 3})
+
+
 def test_its_architecture_is_of_its_space() -> None:
     meta = made()
     assert meta.space.name == "darts-3"
