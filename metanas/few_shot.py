@@ -314,9 +314,12 @@ def adapt(
 def source_for(
     meta: str, *, shots: int | None = None, steps: int | None = None, epochs: int | None = None
 ) -> str:
-    """The source of a trial adapted from a meta-architecture of that name: what was asked for.
+    """The source of a trial adapted from a meta-architecture: what was asked for.
 
     Results of other shots are other measurements, not known ones.
+
+    Args:
+        meta: as `metanas.meta_shelf.label` calls it.
     """
     asked = {"epochs": epochs, "shots": shots, "steps": steps}
     told = [f"{name}={value}" for name, value in asked.items() if value is not None]

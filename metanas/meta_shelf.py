@@ -69,6 +69,15 @@ def fetch(name: str) -> MetaArchitecture:
     raise ValueError(f"no meta-architecture {name!r}; known are {known}")
 
 
+def label(name: str, meta: MetaArchitecture) -> str:
+    """What records call the one fetched by this name.
+
+    The name alone of one that ships; with its digest of the user's own, which another may
+    replace under the same name.
+    """
+    return f"{name}@{meta.digest}" if path_of(name).is_file() else name
+
+
 def read(path: Path) -> MetaArchitecture:
     """The meta-architecture in a file.
 

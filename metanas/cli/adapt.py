@@ -64,7 +64,7 @@ def add_commands(commands: Commands) -> None:
 
 def _adapt(given: Namespace) -> None:
     from metanas.few_shot import adapt, fitted, source_for
-    from metanas.meta_shelf import fetch
+    from metanas.meta_shelf import fetch, label
     from metanas.networks.export import check_suffix, export
     from tasks.load import images_of
 
@@ -81,7 +81,10 @@ def _adapt(given: Namespace) -> None:
                 task,
                 data,
                 source=source_for(
-                    given.meta, shots=given.shots, steps=given.steps, epochs=given.epochs
+                    label(given.meta, meta),
+                    shots=given.shots,
+                    steps=given.steps,
+                    epochs=given.epochs,
                 ),
                 shots=given.shots,
                 steps=given.steps,

@@ -105,23 +105,29 @@ def task_of(data: str, store: MetadataStore) -> Task:
     from metadata_store.errors import UnknownTask
     from metadata_store.records import TABLE_KIND, Task
     from tasks.home import at_home
+    from tasks.load import LOADERS
     from tasks.register import guess_kind, location_of
 
     known = {task.name: task for task in store.tasks()}
     registered = known.get(data)
     if registered is not None and registered.kind != TABLE_KIND:
         return registered
-    location = location_of(data)
+    prefix, colon, rest = data.partition(":")
+    loader = LOADERS.get(prefix) if colon else None
+    bare = rest if loader is not None and loader.is_path else data
+    location = location_of(bare)
     path = at_home(location)
     # A table does not hide a folder of its name.
     if registered is not None and not path.exists():
         raise ValueError(f"task {data!r} is known only by its trials, it has no images")
-    try:
-        kind = guess_kind(data)
-    except FileNotFoundError:
+    if loader is not None and not loader.is_path:
+        place = data
+    elif location and path.exists():
+        place = f"{path.resolve()}{bare.removeprefix(location)}"
+    else:
         unknown = UnknownTask.among(data, known)
-        raise FileNotFoundError(f"no task, file or folder {data!r}; {unknown}") from None
-    place = f"{path.resolve()}{data.removeprefix(location)}" if path.exists() else data
+        raise FileNotFoundError(f"no task, file or folder {data!r}; {unknown}")
+    kind = guess_kind(data)
     # Where the images lie tells them from others of that name, whose trials the store may hold.
     digest = hashlib.blake2b(place.encode(), digest_size=4).hexdigest()
     name = f"{path.resolve().name or kind}-{digest}"

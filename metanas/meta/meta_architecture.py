@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -88,6 +89,15 @@ class MetaArchitecture:
     def described(self) -> str:
         """The method and all its options, those by default included."""
         return f"{self.method} {Super.of(self.options)} {self.learner.inner}"
+
+    @property
+    def digest(self) -> str:
+        """Of the method, its options and all parameters: eight hexadecimal digits."""
+        whole = hashlib.blake2b(self.described.encode(), digest_size=4)
+        for name in sorted(self.parameters):
+            whole.update(name.encode())
+            whole.update(self.parameters[name].detach().cpu().contiguous().numpy().data)
+        return whole.hexdigest()
 
     @property
     def frame(self) -> Super:

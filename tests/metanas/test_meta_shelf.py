@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,18 @@ def test_one_comes_with_the_package() -> None:
     assert shipped.input_shape == (1, 28, 28)
     assert float(shipped.facts["accuracy"]) > 0.7
     assert (meta_shelf.SHIPPED / "omniglot.pt").stat().st_size < 1_000_000
+
+
+def test_records_tell_apart_what_replaced_another_of_its_name() -> None:
+    shipped = meta_shelf.fetch("omniglot")
+    assert meta_shelf.label("omniglot", shipped) == "omniglot"
+    other = MetaArchitecture.fresh(META.method, META.options, META.input_shape, seed=1)
+    labels = []
+    for meta in (META, META, other):
+        meta_shelf.keep(meta, "mine")
+        labels.append(meta_shelf.label("mine", meta_shelf.fetch("mine")))
+    assert labels[0] == labels[1] != labels[2]
+    assert re.fullmatch(r"mine@[0-9a-f]{8}", labels[0])
 
 
 def test_an_unknown_name_is_told_with_the_known_ones() -> None:

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
@@ -123,6 +124,44 @@ def test_a_folder_is_no_task_that_only_shares_its_name(
     assert all(name.startswith("few-") for name in adapted)
     metanas.ok("task", "add", "few", few)
     assert metanas.ok("adapt", "few", "--shots", "2", "--no-mlflow")["task"] == "few"
+
+
+def test_a_folder_named_with_its_kind_is_where_it_lies(
+    metanas: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place, seed in (("here", 0), ("there", 1)):
+        folder(tmp_path / place / "few", 3, 6, seed=seed)
+    monkeypatch.setenv("HOME", str(tmp_path / "here"))
+    names = []
+    for place, data in (
+        ("here", "few"),
+        ("here", "image_folder:few"),
+        ("there", "image_folder:~/few"),
+        ("there", "image_folder:few"),
+    ):
+        monkeypatch.chdir(tmp_path / place)
+        names.append(metanas.ok("adapt", data, "--shots", "2", "--no-mlflow")["task"])
+    assert names[0] == names[1] == names[2] != names[3]
+    assert all(name.startswith("few-") for name in names)
+    assert "no task, file or folder" in metanas.wrong("adapt", "image_folder:nothing")
+
+
+def test_what_replaced_a_meta_architecture_adapts_anew(
+    metanas: CommandLine, tmp_path: Path
+) -> None:
+    many, few = folder(tmp_path / "many", 12, 6), folder(tmp_path / "few", 3, 6, seed=1)
+    for seed in ("0", "1"):
+        metanas.ok(
+            "meta-train", "--episodes", many, "--name", "mine", *SMALL, *SHORT, "--no-mlflow",
+            "--seed", seed, "--replace",
+        )  # fmt: skip
+        metanas.ok("adapt", few, "--meta", "mine", "--no-mlflow")
+    metanas.ok("adapt", few, "--no-mlflow")
+    out = tmp_path / "trials.parquet"
+    metanas.ok("store", "export", str(out))
+    sources = set(pq.read_table(out)["source"].to_pylist())
+    assert len(sources) == 3
+    assert "few-shot:omniglot" in sources
 
 
 def test_results_of_other_shots_are_trials_of_their_own(
