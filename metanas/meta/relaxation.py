@@ -35,7 +35,9 @@ def growth(logits: Tensor, origin: Tensor, temperature: float) -> Tensor:
     moving logits would change nothing until another operation became the strongest, one
     whose weights were not meta-learned beside the others.
     """
-    return gates(logits, temperature) / gates(origin, temperature)
+    # Of logarithms: gates of cold softmaxes may both be 0.
+    now, before = (torch.log_softmax(each / temperature, dim=-1) for each in (logits, origin))
+    return (now - before).exp()
 
 
 def strongest(gate: Tensor, operations: Sequence[str], nodes: int) -> Tensor:

@@ -73,3 +73,9 @@ def test_gates_have_grown_by_how_much_their_logits_have_moved() -> None:
     assert (grown[:, 1] > 1).all()
     assert (grown[:, [0, 2, 3]] < 1).all()
     torch.testing.assert_close(grown * gates(origin, 0.5), gates(moved, 0.5))
+
+
+def test_gates_too_small_for_a_number_grow_all_the_same() -> None:
+    origin = torch.tensor([[0.0, -20.0]])
+    grown = growth(origin + torch.tensor([[0.0, 0.1]]), origin, 0.1)
+    torch.testing.assert_close(grown, torch.tensor([[1.0, torch.e]]), rtol=1e-3, atol=0.0)
