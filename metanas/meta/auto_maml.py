@@ -15,6 +15,8 @@ from metanas.meta.gradient import GradientLearner
 from metanas.meta.recipe import ARCHITECTURE, HEAD, RATES, WEIGHTS
 from metanas.meta.supernet import Super
 
+ADAPTING = "architecture_lr", "own_rates", "several_architecture_lr"
+
 
 def auto_maml(
     input_shape: tuple[int, ...], ways: int, n_classes: int, **options: Any
@@ -22,9 +24,9 @@ def auto_maml(
     """On a supernet, for any number of ways; see `metanas.meta.tnas.tnas`.
 
     Args:
-        options: `architecture_lr` and `own_rates` play no part: it does not adapt.
+        options: but those of an architecture that adapts.
     """
-    made = Super.of(options)
+    made = Super.of(options, without=ADAPTING)
     return made.learner(
         input_shape,
         inner=made.inner.of_weights,

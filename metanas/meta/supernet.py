@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -74,13 +74,19 @@ class Super:
     against_free: float = 0.05
 
     @classmethod
-    def of(cls, options: Mapping[str, Any], **defaults: Any) -> Super:
+    def of(
+        cls, options: Mapping[str, Any], *, without: Sequence[str] = (), **defaults: Any
+    ) -> Super:
         """With these options, the others by default.
 
+        Args:
+            without: options that play no part.
+
         Raises:
-            ValueError: an unknown option, or one with a value that is none of its.
+            ValueError: an unknown option, one that plays no part, or one with a value that is
+                none of its.
         """
-        known = [each.name for each in fields(cls)]
+        known = [each.name for each in fields(cls) if each.name not in without]
         for name in options:
             if name not in known:
                 raise ValueError(f"no option {name!r}; there are {', '.join(known)}")
@@ -96,6 +102,8 @@ class Super:
         for name in ("warm_up", "hard_from"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"option {name} is a share, got {getattr(self, name)}")
+        if len(set(self.names)) < len(self.names):
+            raise ValueError(f"option operations names each once, got {self.operations!r}")
         _ = self.frame, self.inner  # which check their numbers
 
     @property

@@ -68,7 +68,10 @@ def test_its_size_counts_weights_only() -> None:
         ("tnas", {"layout": "zz"}, "a layout is a letter a cell"),
         ("auto_maml", {"input_shape": 3}, "no option 'input_shape'"),
         ("tnas", {"depth": 3}, "no option 'depth'; there are width"),
+        ("tnas_plus_plus", {"several_steps": 5}, "no option 'several_steps'; there are width"),
+        ("auto_maml", {"own_rates": True}, "no option 'own_rates'; there are width"),
         ("tnas", {"operations": "conv"}, "got 'conv'"),
+        ("tnas", {"operations": "none,skip_connect,none"}, "each once, got 'none,skip_connect"),
         ("tnas", {"width": 0}, "at least 1, got 0"),
     ],
 )
