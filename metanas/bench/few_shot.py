@@ -19,7 +19,9 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -29,6 +31,7 @@ from metanas.bench.few_shot_contenders import (
     ALL,
     EXPENSE,
     HEADS,
+    LEARN2LEARN,
     OWN_HEAD,
     PROTOTYPES,
     RANDOM,
@@ -44,6 +47,7 @@ from metanas.bench.few_shot_contenders import (
 from metanas.meta.batch import Batch, batch_of
 from metanas.meta.gradient import GradientLearner
 from metanas.meta.interval import mean_of
+from metanas.meta.learn2learn import library
 from metanas.meta.meta_architecture import MetaArchitecture
 from metanas.meta.plan import Plan
 from tasks.episodes import Classes, check_disjoint, check_unseen, draw
@@ -69,6 +73,7 @@ def bench_few_shot(
     methods: Sequence[str] = COMPARED,
     head: str = OWN_HEAD,
     meta: MetaArchitecture | None = None,
+    seeds: int = 1,
     checkpoints: Path | None = None,
     progress: Progress = lambda done, total, what: None,
 ) -> dict[str, Any]:
@@ -82,6 +87,7 @@ def bench_few_shot(
         head: one of `HEADS`: each method's own, or prototypes and centred images for all.
         meta: judged as T-NAS in place of one trained here; warned of where it does not say
             what it has seen.
+        seeds: of training, from the plan's on.
         checkpoints: folder for one file a training, to go on from.
         progress: called with trainings or batches of episodes done.
 
@@ -89,9 +95,11 @@ def bench_few_shot(
         ``methods``: by name ``accuracy``, ``ci95``, ``adapt_seconds`` (a task), ``params``,
         ``train_seconds``, ``meta_batches``, ``tasks_each`` of ``ways``, ``head``. ``paired``:
         by pair ``first - second`` the mean ``difference`` on the same episodes and its
-        ``ci95``.
+        ``ci95``. With several seeds all are means over them, intervals those of the episodes,
+        and ``per_seed`` has as much of each.
 
     Raises:
+        ModuleNotFoundError: learn2learn is asked for and not installed.
         ValueError: an unknown method, a class in both sets or seen by `meta`, too few classes or
             images.
     """
@@ -100,10 +108,16 @@ def bench_few_shot(
             raise ValueError(f"unknown method {name!r}; there are {', '.join(ALL)}")
     if head not in HEADS:
         raise ValueError(f"a head is one of {', '.join(HEADS)}, got {head!r}")
-    if episodes < 1 or not methods:
-        raise ValueError(f"need a method and an episode, got {len(methods)} and {episodes}")
+    if episodes < 1 or seeds < 1 or not methods:
+        raise ValueError(
+            f"need a method, an episode and a seed, got {len(methods)}, {episodes} and {seeds}"
+        )
     check_disjoint(train, test)
-    if meta is not None and {TNAS, UNADAPTED} & set(methods):
+    if meta is not None:
+        if not {TNAS, UNADAPTED} & set(methods):
+            raise ValueError(
+                f"a meta-architecture is judged as {TNAS} or {UNADAPTED}, got {', '.join(methods)}"
+            )
         if not meta.seen:
             log.warning("the meta-architecture's file does not tell if it has seen test classes")
         check_unseen(meta.seen, test)
@@ -115,39 +129,75 @@ def bench_few_shot(
         raise ValueError(
             f"need at least {2 * ways} classes to train with {ways} ways, got {len(train.names)}"
         )
-    learned, validation = train.split(shares, seed=plan.seed)
-    validation = replace(validation, turned=False)
-    trainer = Trainer(
-        learned, validation, ways, shots, plan, head == PROTOTYPES, checkpoints, progress
-    )
-    found: dict[str, Tensor] = {}
-    rows: dict[str, dict[str, Any]] = {}
-    for name in dict.fromkeys(methods):
-        if meta is not None and name in (TNAS, UNADAPTED):
-            contender = known(meta)
-        else:
-            contender = trainer.contender(name)
-        judge = _judge_of(name, contender)
-        accuracy, seconds = _judged(judge, test, ways, shots, queries, episodes, name, progress)
-        mean = mean_of(accuracy)
-        found[name] = accuracy
-        rows[name] = {
-            "accuracy": mean.value,
-            "ci95": mean.ci95,
-            "adapt_seconds": seconds,
-            "params": contender.params,
-            "train_seconds": contender.seconds,
-            **dict(zip(EXPENSE, contender.expense, strict=True)),
-            "head": head_of(name, head),
+    if LEARN2LEARN in methods:
+        library()  # before anything is trained
+    judged = partial(
+        _judged, test=test, ways=ways, shots=shots, queries=queries, episodes=episodes,
+        progress=progress,
+    )  # fmt: skip
+    runs: list[tuple[Accuracies, Rows]] = []
+    for seed in range(plan.seed, plan.seed + seeds):
+        learned, validation = train.split(shares, seed=seed)
+        trainer = Trainer(
+            learned,
+            replace(validation, turned=False),
+            ways,
+            shots,
+            replace(plan, seed=seed),
+            head == PROTOTYPES,
+            checkpoints,
+            progress,
+        )
+        found: Accuracies = {}
+        rows: Rows = {}
+        for name in dict.fromkeys(methods):
+            if meta is not None and name in (TNAS, UNADAPTED):
+                contender = known(meta)
+            else:
+                contender = trainer.contender(name)
+            found[name], seconds = judged(_judge_of(name, contender), name)
+            rows[name] = {
+                "adapt_seconds": seconds,
+                "params": contender.params,
+                "train_seconds": contender.seconds,
+                **dict(zip(EXPENSE, contender.expense, strict=True)),
+                "head": head_of(name, head),
+            }
+        runs.append((found, rows))
+    asked = {"ways": ways, "shots": shots, "episodes": episodes, "test_classes": len(test)}
+    per_seed = [{**_compared(found, rows), **asked} for found, rows in runs]
+    if seeds == 1:
+        return per_seed[0]
+    return {**_compared(*_averaged(runs)), **asked, "per_seed": per_seed}
+
+
+Accuracies = dict[str, Tensor]
+"""By method, one an episode; shape (episodes,)."""
+
+Rows = dict[str, dict[str, Any]]
+"""By method, its expense."""
+
+
+def _averaged(runs: Sequence[tuple[Accuracies, Rows]]) -> tuple[Accuracies, Rows]:
+    """Over seeds, episode by episode: the episodes are the same, so they are no more for it."""
+    names = list(runs[0][0])
+    found = {name: torch.stack([each[name] for each, _ in runs]).mean(0) for name in names}
+    rows = {
+        name: {
+            column: value if isinstance(value, str) else fmean(row[name][column] for _, row in runs)
+            for column, value in runs[0][1][name].items()
         }
-    return {
-        "methods": rows,
-        "paired": _paired(found),
-        "ways": ways,
-        "shots": shots,
-        "episodes": episodes,
-        "test_classes": len(test),
+        for name in names
     }
+    return found, rows
+
+
+def _compared(found: Accuracies, rows: Rows) -> dict[str, Any]:
+    methods = {}
+    for name, accuracy in found.items():
+        mean = mean_of(accuracy)
+        methods[name] = {"accuracy": mean.value, "ci95": mean.ci95, **rows[name]}
+    return {"methods": methods, "paired": _paired(found)}
 
 
 Judge = Callable[[Batch], Tensor]
@@ -162,12 +212,13 @@ def _judge_of(name: str, contender: Contender) -> Judge:
 
 def _judged(
     judge: Judge,
+    name: str,
+    *,
     test: Classes,
     ways: int,
     shots: int,
     queries: int,
     episodes: int,
-    name: str,
     progress: Progress,
 ) -> tuple[Tensor, float]:
     """Accuracy in each episode, and seconds to adapt to one and judge its queries."""

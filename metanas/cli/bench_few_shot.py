@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from dataclasses import replace
 
 from metanas.cli.arguments import Commands, command, names, positive
 from metanas.cli.episodes import add_plan_options, chosen_plan, classes_of, plan_of
 from metanas.cli.opened import opened
 from metanas.cli.output import emit, progress, table
 from metanas.settings import PlanSettings
+
+SIZE = 28
 
 COLUMNS = (
     "accuracy",
@@ -44,7 +45,12 @@ def add_command(commands: Commands) -> None:
         "and the very same training episodes; own (default): each as published",
     )
     bench.add_argument("--meta", metavar="NAME", help="judge this one as tnas, train none")
-    bench.add_argument("--size", type=positive, default=28, metavar="PX")
+    bench.add_argument(
+        "--size",
+        type=positive,
+        metavar="PX",
+        help=f"side of images (default {SIZE}, or that of --meta)",
+    )
     bench.add_argument("--seeds", type=positive, default=1, metavar="N", help="of training")
     add_plan_options(bench)
 
@@ -54,39 +60,39 @@ def _bench(given: Namespace) -> None:
     from metanas.evaluators import checkpoint
     from metanas.meta_shelf import fetch
 
+    if given.meta is not None and given.size is not None:
+        raise ValueError(f"images are of the size of --meta {given.meta}, got --size {given.size}")
     meta = fetch(given.meta) if given.meta is not None else None
-    size = given.size if meta is None else meta.input_shape[1]
+    size = given.size or (SIZE if meta is None else meta.input_shape[1])
     settings = chosen_plan(given, PlanSettings())
     turned = settings.rotations
     with opened(given) as store, progress(given) as advance:
         train = classes_of(given.train, store, size=size, turned=turned, advance=advance)
         test = classes_of(given.test, store, size=size, turned=False, advance=advance)
         plan = plan_of(settings, ways=given.ways, shots=given.shots, n_classes=len(train))
-        runs = [
-            bench_few_shot(
-                train,
-                test,
-                ways=given.ways,
-                shots=given.shots,
-                episodes=given.episodes,
-                plan=replace(plan, seed=plan.seed + which),
-                methods=given.methods or COMPARED,
-                head=given.head,
-                meta=meta,
-                checkpoints=checkpoint.default_folder(),
-                progress=advance,
-            )
-            for which in range(given.seeds)
-        ]
-    document = {**runs[0], "per_seed": runs} if given.seeds > 1 else runs[0]
+        document = bench_few_shot(
+            train,
+            test,
+            ways=given.ways,
+            shots=given.shots,
+            episodes=given.episodes,
+            plan=plan,
+            methods=COMPARED if given.methods is None else given.methods,
+            head=given.head,
+            meta=meta,
+            seeds=given.seeds,
+            checkpoints=checkpoint.default_folder(),
+            progress=advance,
+        )
+    runs = {f" (seed {plan.seed + i})": run for i, run in enumerate(document.get("per_seed", []))}
     rows = [
-        (f"{name}{f' (seed {which})' if given.seeds > 1 else ''}", *(row[c] for c in COLUMNS))
-        for which, run in enumerate(runs)
+        (f"{name}{which}", *(row[c] for c in COLUMNS))
+        for which, run in {**runs, "": document}.items()
         for name, row in run["methods"].items()
     ]
     paired = [
-        (pair, row["difference"], row["ci95"])
-        for run in runs
+        (f"{pair}{which}", row["difference"], row["ci95"])
+        for which, run in {**runs, "": document}.items()
         for pair, row in run["paired"].items()
     ]
     text = [table("", ("method", *(name.replace("_", " ") for name in COLUMNS)), rows)]

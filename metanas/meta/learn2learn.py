@@ -38,7 +38,7 @@ class Learn2LearnMaml:
         lr: float = 0.4,
         second_order: bool = True,
     ) -> None:
-        self._maml = _library()
+        self._maml = library()
         self._make = partial(FourConv, input_shape, width=width, n_classes=ways)
         self._plain = GradientLearner(
             partial(FourConv, input_shape, width=width), inner=Inner(steps=0), ways=ways
@@ -83,7 +83,12 @@ def _holding(module: torch.nn.Module, parameters: Parameters) -> torch.nn.Module
     return module
 
 
-def _library() -> Any:
+def library() -> Any:
+    """Its class of MAML.
+
+    Raises:
+        ModuleNotFoundError: learn2learn is not installed; says how to get it.
+    """
     try:
         with warnings.catch_warnings():
             # The library's own use of deprecated modules is not the caller's business.

@@ -1,3 +1,4 @@
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from tests.contracts.drawings import drawn_classes
 
 TRAIN, TEST = drawn_classes(10, 6), drawn_classes(4, 6, seed=1)
 PLAN = Plan(ways=8, shots=1, queries=2, batch=1, iterations=2, every=2, validation_episodes=2)
+META = MetaArchitecture.fresh("tnas", {"width": 3, "stem": 3}, (1, 12, 12), seed=0)
 OWN = tuple(name for name in ALL if name != LEARN2LEARN)
 
 
@@ -93,6 +95,39 @@ def test_time_can_be_the_budget() -> None:
         assert row["train_seconds"] > 0.3
 
 
+def test_several_seeds_are_told_together_and_one_by_one() -> None:
+    asked = partial(
+        bench_few_shot, TRAIN, TEST, ways=3, shots=1, episodes=6, methods=("protonet", "maml")
+    )
+    both = asked(plan=PLAN, seeds=2)
+    each = [asked(plan=replace(PLAN, seed=seed)) for seed in (0, 1)]
+    for run, alone in zip(both["per_seed"], each, strict=True):
+        assert run["paired"] == alone["paired"]
+    pair = "protonet - maml"
+    accuracies = [run["methods"]["maml"]["accuracy"] for run in each]
+    assert accuracies[0] != accuracies[1]
+    row = both["methods"]["maml"]
+    assert row["accuracy"] == pytest.approx(sum(accuracies) / 2)
+    assert row["head"] == "linear"
+    assert both["paired"][pair]["difference"] == pytest.approx(
+        sum(run["paired"][pair]["difference"] for run in each) / 2
+    )
+    assert (both["ways"], both["episodes"]) == (3, 6)
+
+
+def test_a_missing_library_is_told_before_anything_is_trained(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "learn2learn", None)
+    told: list[str] = []
+    with pytest.raises(ModuleNotFoundError, match=r"metanas\[few-shot\]"):
+        bench_few_shot(
+            TRAIN, TEST, ways=3, shots=1, episodes=2, plan=PLAN,
+            methods=("protonet", LEARN2LEARN), progress=lambda done, total, what: told.append(what),
+        )  # fmt: skip
+    assert told == []
+
+
 def test_the_librarys_maml_is_compared_where_it_is_installed() -> None:
     pytest.importorskip("learn2learn", reason="learn2learn comes with the extra few-shot")
     assert run((LEARN2LEARN,))["methods"][LEARN2LEARN]["params"] > 0
@@ -103,7 +138,9 @@ def test_the_librarys_maml_is_compared_where_it_is_installed() -> None:
     [
         ({"methods": ("nothing",)}, "unknown method 'nothing'"),
         ({"methods": ()}, "need a method"),
-        ({"episodes": 0}, "need a method and an episode"),
+        ({"episodes": 0}, "need a method, an episode and a seed"),
+        ({"seeds": 0}, "got 1, 2 and 0"),
+        ({"meta": META}, "judged as tnas or tnas_unadapted, got protonet"),
         ({"ways": 6}, "at least 6 classes"),
         ({"shots": 6}, "images of each class"),
         ({"head": "round"}, "one of own, prototypes"),

@@ -182,7 +182,22 @@ def test_methods_are_compared_on_the_same_episodes(metanas: CommandLine, tmp_pat
     assert set(document["methods"]) == {"protonet", "fine_tuning"}
     assert set(document["paired"]) == {"protonet - fine_tuning"}
     row = document["methods"]["protonet"]
+    assert "per_seed" not in document
     assert {"accuracy", "ci95", "adapt_seconds", "params"} <= row.keys()
+
+
+def test_a_table_tells_of_each_seed_and_of_all(metanas: CommandLine, tmp_path: Path) -> None:
+    train, test = folder(tmp_path / "a", 8, 5), folder(tmp_path / "b", 4, 5, seed=1)
+    status, out, err = metanas.run(
+        "bench", "few-shot", "--train", train, "--test", test, "--ways", "3", "--episodes", "4",
+        "--size", "12", "--iterations", "2", "--every", "2", "--methods", "protonet,fine_tuning",
+        "--seeds", "2", "--seed", "3",
+    )  # fmt: skip
+    assert status == 0, err
+    told = [line.strip() for line in out.splitlines()]
+    for name in ("protonet", "fine_tuning", "protonet - fine_tuning"):
+        for which in (" (seed 3) ", " (seed 4) ", "   "):
+            assert any(line.startswith(f"{name}{which}") for line in told), (name, which, out)
 
 
 def test_wrong_input_is_one_line(metanas: CommandLine, tmp_path: Path) -> None:
@@ -206,6 +221,21 @@ def test_wrong_input_is_one_line(metanas: CommandLine, tmp_path: Path) -> None:
         ("adapt", few, "--shots", "5"): "1 to 4 shots",
         ("adapt", str(tmp_path / "nothing")): "no task, file or folder",
         ("adapt", few, "--export", "network.txt"): ".pt2",
+        (*bench, "--train", many, "--test", few, "--meta", "omniglot"): "got --size 12",
+        (
+            *bench[:2],
+            "--methods",
+            "protonet",
+            "--train",
+            many,
+            "--test",
+            few,
+            "--ways",
+            "3",
+            "--meta",
+            "omniglot",
+        ): "judged as tnas or tnas_unadapted, got protonet",
+        (*bench, "--methods", ",", "--train", many, "--test", few): "need a method",
         (*bench, "--train", many, "--test", many, "--ways", "3"): "12 in both",
         (*bench, "--train", many, "--test", few, "--ways", "4"): "at least 4 classes",
         (*bench, "--train", many, "--test", few, "--ways", "3", "--shots", "5"): "images of each",
