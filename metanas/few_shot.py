@@ -41,6 +41,12 @@ EPISODE_METRIC = "episode_accuracy"
 MOST_SHOTS = 20
 """Images a class that adaptation uses at most, unless told."""
 
+MOST_SUPPORT = 1000
+"""Images of all classes together that it uses at most, unless told or of more classes.
+
+With the meta-architecture that ships each takes 3 MiB of memory.
+"""
+
 Told = Callable[[Point, int], object]
 """Called with each point of a meta-training and the iterations in all."""
 
@@ -184,6 +190,7 @@ class Adapted:
         ci95: half-width of its 95 % interval (Wilson's).
         judged: images held out.
         shots: images of each class it adapted to.
+        smallest: the class that had no more, where others had; None where that was not why.
         learned: images learned from in all, those of training after it included.
         seconds: that adaptation took, and training after it.
         test_accuracy: on the data's test part; NaN where there is none.
@@ -196,6 +203,7 @@ class Adapted:
     ci95: float
     judged: int
     shots: int
+    smallest: str | None
     learned: int
     seconds: float
     test_accuracy: float
@@ -235,8 +243,9 @@ def adapt(
         data: as `fitted` asks for it.
         source: of the trial.
         shots: images of each class to learn from, taken from the training part; by default
-            adaptation takes all that every class has, `MOST_SHOTS` at most, and training
-            after it the whole part.
+            adaptation takes as many as the smallest class has, `MOST_SHOTS` at most and
+            `MOST_SUPPORT` of all classes together, but one; training after it takes the
+            whole part.
         steps: of gradient descent; by default the meta-architecture's own, see
             `metanas.meta.recipe.Inner`.
         epochs: of ordinary training of the discrete network afterwards.
@@ -248,7 +257,7 @@ def adapt(
     """
     data = _in_channels(data, meta.input_shape)
     noise = _taken(task)[1].noise
-    chosen, each = _shots(data.train, len(data.classes), shots, seed)
+    chosen, each, smallest = _shots(data.train, len(data.classes), shots, seed)
     begin = time.perf_counter()
     progress(0, 1, "adapting")
     support = data.train.images[chosen]
@@ -305,6 +314,7 @@ def adapt(
         ci95,
         judged=len(right),
         shots=each,
+        smallest=None if smallest is None else data.classes[smallest],
         learned=int(learned.sum()),
         seconds=seconds,
         test_accuracy=test_accuracy,
@@ -355,11 +365,16 @@ def _in_channels(data: TaskData, shape: tuple[int, int, int]) -> TaskData:
     return replace(data, train=spread(data.train), val=spread(data.val), test=test)
 
 
-def _shots(train: Split, ways: int, shots: int | None, seed: int) -> tuple[Tensor, int]:
-    """Positions of as many training images of each class, class by class."""
+def _shots(train: Split, ways: int, shots: int | None, seed: int) -> tuple[Tensor, int, int | None]:
+    """Positions of as many training images of each class, class by class.
+
+    Returns:
+        With them how many of each, and the class that has no more where others have.
+    """
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))
     rows = [order[train.labels[order] == label] for label in range(ways)]
-    fewest = min(len(each) for each in rows)
+    sizes = [len(each) for each in rows]
+    fewest = min(sizes)
     if not fewest:
         raise ValueError("need an image of each class to learn from, got none of one")
     if shots is not None and not 1 <= shots <= fewest:
@@ -367,8 +382,10 @@ def _shots(train: Split, ways: int, shots: int | None, seed: int) -> tuple[Tenso
             f"need 1 to {fewest} shots, got {shots}: the smallest class has {fewest} images "
             f"beside those held out to judge by"
         )
-    shots = min(fewest, MOST_SHOTS) if shots is None else shots
-    return torch.cat([each[:shots] for each in rows]), shots
+    most = min(MOST_SHOTS, max(1, MOST_SUPPORT // ways), max(sizes)) if shots is None else shots
+    shots = min(fewest, most)
+    smallest = sizes.index(fewest) if fewest < most else None
+    return torch.cat([each[:shots] for each in rows]), shots, smallest
 
 
 def _adapted(

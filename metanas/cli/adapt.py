@@ -39,7 +39,8 @@ def add_commands(commands: Commands) -> None:
         "--shots",
         type=positive,
         metavar="K",
-        help="images a class to learn from; default: all, of which adaptation takes 20 at most",
+        help="images a class to learn from; default: as many as the smallest class has, at most "
+        "20, and at most 1,000 of all classes together",
     )
     adapt.add_argument(
         "--steps",
@@ -127,6 +128,7 @@ def _adapted_document(
         "ci95": made.ci95,
         "judged": made.judged,
         "shots": made.shots,
+        "smallest_class": made.smallest,
         "learned": made.learned,
         "classes": list(made.classes),
         "test_accuracy": made.test_accuracy,
@@ -147,6 +149,8 @@ def _adapted_text(
     trial = made.trial
     shape = "×".join(map(str, meta.input_shape))
     learned = f"{made.shots} of each of {len(made.classes)} classes learned from"
+    if made.smallest is not None:
+        learned += f", as many as {made.smallest!r} has"
     if made.learned > made.shots * len(made.classes):
         learned += f", then {made.learned} in all"
     return [

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from metadata_store.records import Task, TrialState
+from metanas import few_shot
 from metanas.evaluators.training import Lesson
 from metanas.few_shot import Adapted, adapt, fitted, identity_of, meta_train
 from metanas.meta.meta_architecture import MetaArchitecture
@@ -129,6 +130,26 @@ def test_the_network_is_exported_whole(folder: Path, tmp_path: Path) -> None:
 def test_too_many_shots_are_told(folder: Path) -> None:
     with pytest.raises(ValueError, match="need 1 to 8 shots"):
         adapted(folder, shots=9)
+
+
+def test_the_smallest_class_decides_how_many_and_is_named(folder: Path) -> None:
+    assert adapted(folder).smallest is None
+    for file in sorted((folder / "class 2").iterdir())[3:]:
+        file.unlink()
+    made = adapted(folder)
+    assert (made.shots, made.smallest) == (2, "class 2")
+    assert adapted(folder, shots=2).smallest is None
+
+
+def test_many_classes_are_adapted_to_with_fewer_images_of_each(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for most, shots in ((15, 3), (2, 1)):
+        monkeypatch.setattr(few_shot, "MOST_SUPPORT", most)
+        made = adapted(folder)
+        assert (made.shots, made.smallest) == (shots, None)
+        assert made.judged == 4 * 10 - 4 * shots
+    assert adapted(folder, shots=4).shots == 4
 
 
 def test_grey_images_serve_where_colours_are_wanted(folder: Path) -> None:

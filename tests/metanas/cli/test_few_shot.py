@@ -111,6 +111,16 @@ def test_a_registered_task_is_adapted_to_as_well(metanas: CommandLine, tmp_path:
     assert made["mlflow_run"] is None
 
 
+def test_a_class_that_limits_the_shots_is_named(metanas: CommandLine, tmp_path: Path) -> None:
+    few = folder(tmp_path / "few", 3, 6)
+    for _ in range(2):
+        next((tmp_path / "few" / "class 0 1").glob("*.png")).unlink()
+    made = metanas.ok("adapt", few, "--no-mlflow")
+    assert (made["shots"], made["smallest_class"]) == (3, "class 0 1")
+    _, out, _ = metanas.run("adapt", few, "--no-mlflow")
+    assert "3 of each of 3 classes learned from, as many as 'class 0 1' has" in out
+
+
 def test_a_folder_is_no_task_that_only_shares_its_name(
     metanas: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
