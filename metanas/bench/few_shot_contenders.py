@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from metanas.few_shot import carried_out
 from metanas.meta import METHODS
 from metanas.meta.gradient import GradientLearner
 from metanas.meta.identity import identity
@@ -21,6 +20,7 @@ from metanas.meta.recipe import HEAD, RATES, WEIGHTS, Parameters
 from metanas.meta.supernet import Super
 from metanas.meta.tnas import tnas
 from metanas.meta.training import most_ways
+from metanas.meta_training import carried_out
 from metanas.spaces.random_chooser import RandomChooser
 from tasks.episodes import Classes
 

@@ -20,9 +20,9 @@ from metanas.cli.output import emit, progress, table
 from metanas.settings import MetaTrainSettings, Named, SettingsError, read_settings
 
 if TYPE_CHECKING:
-    from metanas.few_shot import MetaTrained
     from metanas.meta.meta_architecture import MetaArchitecture
     from metanas.meta.training import Point
+    from metanas.meta_training import MetaTrained
 
 VALIDATION_SHARE = 0.15
 
@@ -101,8 +101,8 @@ def option(text: str) -> tuple[str, Any]:
 
 def _meta_train(given: Namespace) -> None:
     from metanas.evaluators import checkpoint
-    from metanas.few_shot import identity_of, meta_train
     from metanas.meta_shelf import fetch, keep, names, path_of
+    from metanas.meta_training import identity_of, meta_train
     from tasks.episodes import check_disjoint
 
     asked = settings(given)

@@ -8,9 +8,9 @@ import torch
 
 from metanas.bench.few_shot import COMPARED, bench_few_shot
 from metanas.bench.few_shot_contenders import ALL, LEARN2LEARN, LINEAR
-from metanas.few_shot import meta_train
 from metanas.meta.meta_architecture import MetaArchitecture
 from metanas.meta.plan import Plan
+from metanas.meta_training import meta_train
 from tests.contracts.drawings import drawn_classes
 
 TRAIN, TEST = drawn_classes(10, 6), drawn_classes(4, 6, seed=1)
