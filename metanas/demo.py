@@ -22,7 +22,7 @@ from metanas.distribute.drive import search_here
 from metanas.distribute.job import Job, prepare
 from metanas.experience import Progress, build
 from metanas.few_shot import Adapted, adapt, fitted, source_for
-from metanas.meta_shelf import fetch
+from metanas.meta_shelf import fetch, label
 from metanas.protocols import SearchSpace
 from metanas.report import task_report
 from metanas.search.storage import open_storage, quiet
@@ -159,7 +159,7 @@ def _adapted(settings: FewShotSettings, folder: Path, progress: Progress) -> Ada
         meta,
         task,
         load(task.kind, task.data, progress=progress),
-        source=source_for(settings.meta),
+        source=source_for(label(settings.meta, meta)),
         shots=settings.shots,
         progress=progress,
     )
