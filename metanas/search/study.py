@@ -62,7 +62,8 @@ class Plan:
     @classmethod
     def of(cls, study: optuna.Study) -> Plan | None:
         """The plan of a study; None where metanas did not make it."""
-        told = study.user_attrs.get(PLAN)
+        # Hyperband shows samplers a part of a study, without its attributes.
+        told = study._storage.get_study_user_attrs(study._study_id).get(PLAN)
         if told is None:
             return None
         return cls(**{**told, "objectives": tuple(told["objectives"])})
