@@ -52,9 +52,7 @@ class RayWorkers:
 
     def start(self, job: Job) -> None:
         # A task that dies is started anew by the driver, which knows whether it did anything.
-        remote = self._ray.remote(
-            max_retries=0, num_cpus=job.threads or 1, num_gpus=self._gpus(job)
-        )(run)
+        remote = self._ray.remote(max_retries=0, num_cpus=job.threads or 1)(run)
         self._running.append((job, remote.remote(job)))
 
     def ended(self) -> list[tuple[Job, str | None]]:
@@ -78,13 +76,6 @@ class RayWorkers:
         self.kill()
         if self._own:
             self._ray.shutdown()
-
-    def _gpus(self, job: Job) -> int:
-        """One where it may train on it: Ray hides those that were not asked for."""
-        device = str(job.settings.evaluator.options.get("device", "auto"))
-        if job.settings.oracle or device == "cpu":
-            return 0
-        return int(device != "auto" or self._ray.cluster_resources().get("GPU", 0) >= 1)
 
     def _why(self, reference: Any) -> str | None:
         try:

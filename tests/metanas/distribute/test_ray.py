@@ -1,22 +1,15 @@
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
 from metadata_store.batch import Trials
 from metadata_store.store import open_store
-from metanas.distribute import ray as ray_module
-from metanas.distribute.job import Job
-from metanas.distribute.ray import RayWorkers
 from metanas.search.record import ran, source_of
 from metanas.search.storage import open_storage
 from metanas.search.study import known_study
-from metanas.settings import Named, SearchSettings
 from tests.contracts.searches import source_trials_of
 
 # In a process of its own: Ray leaves threads and sockets behind, which are not ours to mend.
@@ -61,37 +54,3 @@ def test_a_cluster_of_two_nodes_searches_together(tmp_path: Path) -> None:
         stored = [each for each in store.trials() if each.source == source_of("s")]
     assert len(found) == len(stored) == 60
     assert len(owners) == 2
-
-
-@pytest.mark.parametrize(
-    ("options", "oracle", "there", "wanted"),
-    [
-        ({}, (), 0, 0),
-        ({}, (), 2, 1),
-        ({"device": "auto"}, (), 2, 1),
-        ({"device": "cpu"}, (), 2, 0),
-        ({"device": "cuda"}, (), 0, 1),
-        ({"device": "cuda"}, ("trials.parquet",), 2, 0),
-    ],
-)
-def test_workers_that_may_train_on_a_gpu_ask_for_one(
-    monkeypatch: pytest.MonkeyPatch,
-    options: dict[str, str],
-    oracle: tuple[str, ...],
-    there: int,
-    wanted: int,
-) -> None:
-    asked = []
-
-    class Cluster:
-        def cluster_resources(self) -> dict[str, float]:
-            return {"CPU": 8.0, "GPU": float(there)} if there else {"CPU": 8.0}
-
-        def remote(self, **given: object) -> Callable[[object], Any]:
-            asked.append(given["num_gpus"])
-            return lambda run: SimpleNamespace(remote=lambda job: None)
-
-    monkeypatch.setattr(ray_module, "connected", lambda address: (Cluster(), False))
-    settings = SearchSettings(budget=1, evaluator=Named("scratch", options), oracle=oracle)
-    RayWorkers().start(Job(settings, "task", "study", "sqlite:///a.db", None))
-    assert asked == [wanted]
