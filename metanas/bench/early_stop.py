@@ -61,8 +61,8 @@ def bench_early_stop(
         target: one or more tasks, left out together; by default every task with enough
             runs beside the sources in turn.
         sources: architectures whose runs on each other task are learned from; by default
-            `MOST`, or half of what the targets have where that is less; none of a single
-            task.
+            `MOST`, or half of what the targets have where that is less. Of a single task
+            always none.
         runs: of the target, of other architectures, one of each; by default `MOST`, or
             what is left.
         seeds: other draws of both, from seed 0.
@@ -95,7 +95,7 @@ def bench_early_stop(
     named = None if target is None else [target] if isinstance(target, str) else target
     _check(trials, every if named is None else named, chosen, sources, runs, seeds, orders, outcome)
     pool = _Pool.of(trials)
-    if lone and sources is None:
+    if lone:
         sources = 0
     sources, runs = pool.numbers(every if named is None else named, sources, runs, named is None)
     least = min(runs, FEWEST_RUNS)

@@ -184,7 +184,9 @@ def _averaged(runs: Sequence[tuple[Accuracies, Rows]]) -> tuple[Accuracies, Rows
     found = {name: torch.stack([each[name] for each, _ in runs]).mean(0) for name in names}
     rows = {
         name: {
-            column: value if isinstance(value, str) else fmean(row[name][column] for _, row in runs)
+            column: value
+            if all(row[name][column] == value for _, row in runs)
+            else fmean(row[name][column] for _, row in runs)
             for column, value in runs[0][1][name].items()
         }
         for name in names

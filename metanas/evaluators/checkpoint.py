@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -56,12 +57,14 @@ def load(path: Path) -> State:
         ValueError: the file holds something else, or only a part.
         OSError: it cannot be read.
     """
-    with path.open("rb") as file:
-        try:
-            state = torch.load(file, map_location="cpu", weights_only=True)
-        # Damaged bytes make it raise almost anything, OSError and KeyError among them.
-        except Exception as error:
-            raise ValueError(f"damaged, or of another kind: {type(error).__name__}") from error
+    content = path.read_bytes()
+    try:
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except MemoryError:
+        raise
+    # Damaged bytes make it raise almost anything, OSError and KeyError among them.
+    except Exception as error:
+        raise ValueError(f"damaged, or of another kind: {type(error).__name__}") from error
     if not isinstance(state, dict):
         raise ValueError(f"need a mapping, got {type(state).__name__}")
     return state

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from metadata_store.records import Architecture
-from metanas.meta.auto_maml import auto_maml
+from metanas.meta.auto_maml import ADAPTING, auto_maml
 from metanas.meta.gradient import GradientLearner
 from metanas.meta.recipe import ARCHITECTURE, WEIGHTS, Parameters, Relaxed
 from metanas.meta.relaxation import Cell, cell_of, gates, strongest
 from metanas.meta.supernet import Super
 from metanas.meta.tnas import tnas
-from metanas.meta.tnas_plus_plus import tnas_plus_plus
+from metanas.meta.tnas_plus_plus import SEVERAL, tnas_plus_plus
 from metanas.spaces.darts import Darts
 
 FORMAT = 3
@@ -25,6 +25,9 @@ FORMAT = 3
 
 SEARCHING = {"tnas": tnas, "tnas_plus_plus": tnas_plus_plus, "auto_maml": auto_maml}
 """Methods with an architecture, by the name of their file."""
+
+UNUSED = {"tnas_plus_plus": SEVERAL, "auto_maml": ADAPTING}
+"""Options that play no part in a method."""
 
 ANY = 0
 """Ways and number of classes: heads of prototypes take any."""
@@ -172,9 +175,12 @@ class MetaArchitecture:
             if state["format"] != FORMAT:
                 raise ValueError(f"need format {FORMAT}, got {state['format']}")
             channels, height, width = state["input_shape"]
+            method = state["method"]
+            # Older files may have options that never played a part.
+            idle = UNUSED.get(method, ())
             return cls(
-                state["method"],
-                state["options"],
+                method,
+                {name: value for name, value in state["options"].items() if name not in idle},
                 (channels, height, width),
                 state["parameters"],
                 state["facts"],

@@ -88,6 +88,8 @@ class Super:
         """
         known = [each.name for each in fields(cls) if each.name not in without]
         for name in options:
+            if name in without:
+                raise ValueError(f"option {name!r} plays no part; there are {', '.join(known)}")
             if name not in known:
                 raise ValueError(f"no option {name!r}; there are {', '.join(known)}")
         return cls(**{**defaults, **options})

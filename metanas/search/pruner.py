@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,7 +31,7 @@ from metanas.rankers.lcranknet import LCRankNet
 from metanas.rankers.live import LiveSearch
 from metanas.rankers.lone import LoneSearch
 from metanas.search.study import Plan, standing
-from metanas.search.study_space import named_alike, trained
+from metanas.search.study_space import Named, trained
 from metanas.spaces import space_of
 
 log = logging.getLogger(__name__)
@@ -98,7 +99,7 @@ class LCRankPruner(BasePruner):
         self._outcome, self._startup, self._seed = outcome, startup, seed
         self._ranker: LCRankNet | None = None
         self._looked = False
-        self._unknown: set[frozenset[str]] = set()  # names that no space in the store has
+        self._named: Named | None = None
         self._needed: frozenset[str] = frozenset()
         self._followed: dict[object, _Followed] = {}
         self._lock = threading.Lock()  # a study may run trials in threads
@@ -170,14 +171,9 @@ class LCRankPruner(BasePruner):
         """The ranker of the study's space; None as long as the store knows no such space."""
         if self._looked:
             return self._ranker
-        names = frozenset(trial.params)
-        if self._space is None and names in self._unknown:
-            return None
-        self._space, known = self._sources(names)
+        self._space, known = self._sources(trial)
         if self._space is None:
             # Not for good: a trial may report before it has asked for all its parameters.
-            self._unknown.add(names)
-            log.info("no past curves with the parameters %s", ", ".join(sorted(names)))
             return None
         log.info("learning from %d past curves", len(known))
         rows = [frozenset(each.choices) for each in known.architectures]
@@ -187,7 +183,7 @@ class LCRankPruner(BasePruner):
         self._looked = True
         return self._ranker
 
-    def _sources(self, asked: frozenset[str]) -> tuple[SearchSpace | None, Trials]:
+    def _sources(self, trial: FrozenTrial) -> tuple[SearchSpace | None, Trials]:
         """The space, and other tasks' trials in it."""
         if self._store is None:
             raise ValueError("need a store to learn from, got none")
@@ -201,12 +197,14 @@ class LCRankPruner(BasePruner):
 
         if self._space is not None:
             return self._space, others(self._space.name)
-        spaces = store.present("space") if isinstance(store, Trials) else store.info().spaces
-        for name in spaces:
-            found = others(name)
-            if named_alike(asked, found):
-                return space_of(found, name), found
-        return None, Trials.of([])
+        if self._named is None:
+            spaces = store.present("space") if isinstance(store, Trials) else store.info().spaces
+            self._named = Named.of({name: others(name) for name in spaces})
+        name = self._named.alike(trial.params)
+        if name is None:
+            return None, Trials.of([])
+        found = others(name)
+        return space_of(found, name), found
 
     def _architecture(self, trial: FrozenTrial, told: bool) -> Architecture | None:
         """What a trial trains, None where it is not of the space."""
@@ -306,7 +304,8 @@ def _epochs_of(trials: Sequence[FrozenTrial]) -> int | None:
         for each in trials
         if each.state == TrialState.COMPLETE and each.intermediate_values
     ]
-    return max(lasts, key=lambda last: (lasts.count(last), last), default=None)
+    counts = Counter(lasts)
+    return max(counts, key=lambda last: (counts[last], last), default=None)
 
 
 def _without(trials: Trials, task: str) -> Trials:

@@ -30,7 +30,7 @@ from metanas.protocols import SearchSpace, Strategy
 from metanas.search.asked import asked
 from metanas.search.record import STATES
 from metanas.search.study import Plan, standing
-from metanas.search.study_space import StudySpace, named_alike, nearest_value, trained
+from metanas.search.study_space import Named, StudySpace, nearest_value, trained
 from metanas.sources import as_ended, as_task, source_trials
 from metanas.spaces import NAMED
 
@@ -191,10 +191,10 @@ class XferNASSampler(StrategySampler):
         }
         if not asked_for:
             return
-        for name in self._store.info().spaces:
-            if named_alike(asked_for, self._store.batch(space=name)):
-                self._learn(name)
-                break
+        spaces = self._store.info().spaces
+        known = Named.of({name: self._store.batch(space=name) for name in spaces})
+        if (found := known.alike(asked_for)) is not None:
+            self._learn(found)
         self._wants_space = False
 
     def _learn(self, space: str | SearchSpace) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from optuna.distributions import (
@@ -109,12 +110,42 @@ def as_architecture(space: str, params: Mapping[str, Any], names: Sequence[str])
     return Architecture(space, {n: as_choice(params[n]) for n in names if n in params})
 
 
-def named_alike(names: Iterable[str], known: Trials) -> bool:
-    """Whether these are names of choices in a space: all that every architecture known there
-    has, and none that no one has."""
-    asked = {name.removesuffix(PRESENCE) for name in names}
-    rows = [set(each.choices) for each in known.architectures]
-    return bool(rows) and set.intersection(*rows) <= asked <= set.union(*rows)
+@dataclass(frozen=True)
+class Named:
+    """What the choices of spaces are called.
+
+    Attributes:
+        sets: by space, the different sets of names that its known architectures have.
+    """
+
+    sets: Mapping[str, frozenset[frozenset[str]]]
+
+    @classmethod
+    def of(cls, known: Mapping[str, Trials]) -> Named:
+        """Of the trials of each space; one without trials is none."""
+        return cls(
+            {
+                name: frozenset(frozenset(each.choices) for each in trials.architectures)
+                for name, trials in known.items()
+                if len(trials)
+            }
+        )
+
+    def alike(self, names: Iterable[str]) -> str | None:
+        """The space whose choices have these names; None where there is none.
+
+        One with an architecture of exactly these choices comes first. Else they are all that
+        its architectures have in common, and none that no one has.
+        """
+        asked = frozenset(name.removesuffix(PRESENCE) for name in names)
+        if not asked:
+            return None
+        fitting = [
+            (asked not in sets, len(frozenset.union(*sets)), name)
+            for name, sets in self.sets.items()
+            if frozenset.intersection(*sets) <= asked <= frozenset.union(*sets)
+        ]
+        return min(fitting)[2] if fitting else None
 
 
 def trained(space: str, trial: FrozenTrial, names: Sequence[str], *, told: bool) -> Architecture:

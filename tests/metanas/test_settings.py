@@ -19,7 +19,6 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 KINDS = {
     "reference": ExperienceSettings,
     "reference_darts": ExperienceSettings,
-    "reference_repeated": ExperienceSettings,
     "smoke": DemoSettings,
     "meta_omniglot": MetaTrainSettings,
     "search": SearchSettings,

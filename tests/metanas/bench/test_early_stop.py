@@ -341,6 +341,8 @@ def test_on_a_single_task_those_compete_that_need_no_other(
     trials: Trials, target: str | None
 ) -> None:
     found = bench_early_stop(trials.where(task="one"), target, orders=1)
+    more = {"methods": ["none"], "orders": 1, "sources": 200}
+    assert bench_early_stop(trials.where(task="one"), target, **more)["sources"] == 0  # type: ignore[arg-type]
     assert set(found["unfit"]) == LEARNERS
     assert set(found["stopping"]) | set(found["ranking"]) == set(CURVE_METHODS) - LEARNERS
     assert (found["sources"], found["runs"]) == (0, 44)

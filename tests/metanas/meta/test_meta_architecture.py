@@ -68,8 +68,12 @@ def test_its_size_counts_weights_only() -> None:
         ("tnas", {"layout": "zz"}, "a layout is a letter a cell"),
         ("auto_maml", {"input_shape": 3}, "no option 'input_shape'"),
         ("tnas", {"depth": 3}, "no option 'depth'; there are width"),
-        ("tnas_plus_plus", {"several_steps": 5}, "no option 'several_steps'; there are width"),
-        ("auto_maml", {"own_rates": True}, "no option 'own_rates'; there are width"),
+        (
+            "tnas_plus_plus",
+            {"several_steps": 5},
+            "option 'several_steps' plays no part; there are width",
+        ),
+        ("auto_maml", {"own_rates": True}, "option 'own_rates' plays no part; there are width"),
         ("tnas", {"operations": "conv"}, "got 'conv'"),
         ("tnas", {"operations": "none,skip_connect,none"}, "each once, got 'none,skip_connect"),
         ("tnas", {"width": 0}, "at least 1, got 0"),
@@ -94,3 +98,15 @@ def test_parameters_of_another_network_are_refused() -> None:
 def test_a_state_of_something_else_is_refused(broken: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=r"lacks|format"):
         MetaArchitecture.of(broken)
+
+
+@pytest.mark.parametrize(
+    ("method", "idle"),
+    [("tnas_plus_plus", {"several_steps": 4}), ("auto_maml", {"own_rates": False})],
+)
+def test_a_file_with_options_that_never_played_a_part_is_read(
+    method: str, idle: dict[str, object]
+) -> None:
+    kept = MetaArchitecture.fresh(method, {"width": 4}, (1, 12, 12), seed=0)
+    older = {**kept.state(), "options": {"width": 4, **idle}}
+    assert MetaArchitecture.of(older).options == {"width": 4}

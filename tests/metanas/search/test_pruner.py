@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
@@ -15,6 +16,7 @@ from metadata_store.memory import MemoryStore
 from metadata_store.records import Architecture, Trial
 from metanas.rankers.lcranknet import LCRankNet
 from metanas.search.pruner import EXPLANATION, LCRankPruner, _epochs_of, explanation
+from metanas.search.study_space import Named
 from tests.contracts.ranker import EPOCHS, SPACE, choices, run, source_trials
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -356,3 +358,44 @@ def test_one_long_run_does_not_make_all_others_short() -> None:
     assert _epochs_of(trials) == 10
     assert _epochs_of(trials[2:]) == 1000
     assert _epochs_of([]) is None
+
+
+def test_a_space_of_exactly_these_choices_comes_first() -> None:
+    def of(space: str, *names: str) -> Trial:
+        made = source_trials()[0]
+        return replace(made, architecture=Architecture(space, dict.fromkeys(names, 1)))
+
+    known = {
+        "a": Trials.of([of("a", "lr", "momentum"), of("a", "lr")]),
+        "b": Trials.of([of("b", "lr"), of("b", "lr", "wd"), of("b", "lr", "wd", "steps")]),
+        "c": Trials.of([of("c", "rest")]),
+        "d": Trials.of([]),
+    }
+    named = Named.of(known)
+    found = [named.alike(names) for names in (["lr", "momentum"], ["lr", "wd"], ["rest"])]
+    assert found == ["a", "b", "c"]
+    assert named.alike(["lr", "steps"]) == "b"
+    assert named.alike(["lr"]) == "a"
+    assert named.alike(["lr", "wd?", "wd"]) == "b"
+    assert [named.alike(names) for names in ([], ["momentum", "wd"], ["lr", "else"])] == [None] * 3
+
+
+def test_the_store_is_read_once_whatever_trials_are_asked() -> None:
+    class Counting(MemoryStore):
+        reads = 0
+
+        def batch(self, **given: Any) -> Trials:
+            self.reads += 1
+            return super().batch(**given)
+
+    store = Counting()
+    store.add_trials(source_trials())
+    study = optuna.create_study(pruner=Quick(store, "new"))
+    reads = set()
+    for name in "pqrs":
+        trial = study.ask()
+        trial.suggest_float(name, 0.0, 1.0)
+        trial.report(0.1, 1)
+        trial.should_prune()
+        reads.add(store.reads)
+    assert len(reads) == 1
