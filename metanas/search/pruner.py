@@ -31,7 +31,7 @@ from metanas.rankers.lcranknet import LCRankNet
 from metanas.rankers.live import LiveSearch
 from metanas.rankers.lone import LoneSearch
 from metanas.search.study import Plan, standing
-from metanas.search.study_space import Named, trained
+from metanas.search.study_space import SpaceNames, trained
 from metanas.spaces import space_of
 
 log = logging.getLogger(__name__)
@@ -99,7 +99,7 @@ class LCRankPruner(BasePruner):
         self._outcome, self._startup, self._seed = outcome, startup, seed
         self._ranker: LCRankNet | None = None
         self._looked = False
-        self._named: Named | None = None
+        self._named: SpaceNames | None = None
         self._needed: frozenset[str] = frozenset()
         self._followed: dict[object, _Followed] = {}
         self._lock = threading.Lock()  # a study may run trials in threads
@@ -199,7 +199,7 @@ class LCRankPruner(BasePruner):
             return self._space, others(self._space.name)
         if self._named is None:
             spaces = store.present("space") if isinstance(store, Trials) else store.info().spaces
-            self._named = Named.of({name: others(name) for name in spaces})
+            self._named = SpaceNames.of({name: others(name) for name in spaces})
         name = self._named.alike(trial.params)
         if name is None:
             return None, Trials.of([])

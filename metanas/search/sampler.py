@@ -30,7 +30,7 @@ from metanas.protocols import SearchSpace, Strategy
 from metanas.search.asked import asked
 from metanas.search.record import STATES
 from metanas.search.study import Plan, standing
-from metanas.search.study_space import Named, StudySpace, nearest_value, trained
+from metanas.search.study_space import SpaceNames, StudySpace, nearest_value, trained
 from metanas.sources import as_ended, as_task, source_trials
 from metanas.spaces import NAMED
 
@@ -192,7 +192,7 @@ class XferNASSampler(StrategySampler):
         if not asked_for:
             return
         spaces = self._store.info().spaces
-        known = Named.of({name: self._store.batch(space=name) for name in spaces})
+        known = SpaceNames.of({name: self._store.batch(space=name) for name in spaces})
         if (found := known.alike(asked_for)) is not None:
             self._learn(found)
         self._wants_space = False

@@ -111,7 +111,7 @@ def as_architecture(space: str, params: Mapping[str, Any], names: Sequence[str])
 
 
 @dataclass(frozen=True)
-class Named:
+class SpaceNames:
     """What the choices of spaces are called.
 
     Attributes:
@@ -121,7 +121,7 @@ class Named:
     sets: Mapping[str, frozenset[frozenset[str]]]
 
     @classmethod
-    def of(cls, known: Mapping[str, Trials]) -> Named:
+    def of(cls, known: Mapping[str, Trials]) -> SpaceNames:
         """Of the trials of each space; one without trials is none."""
         return cls(
             {

@@ -16,7 +16,7 @@ from metadata_store.memory import MemoryStore
 from metadata_store.records import Architecture, Trial
 from metanas.rankers.lcranknet import LCRankNet
 from metanas.search.pruner import EXPLANATION, LCRankPruner, _epochs_of, explanation
-from metanas.search.study_space import Named
+from metanas.search.study_space import SpaceNames
 from tests.contracts.ranker import EPOCHS, SPACE, choices, run, source_trials
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -371,7 +371,7 @@ def test_a_space_of_exactly_these_choices_comes_first() -> None:
         "c": Trials.of([of("c", "rest")]),
         "d": Trials.of([]),
     }
-    named = Named.of(known)
+    named = SpaceNames.of(known)
     found = [named.alike(names) for names in (["lr", "momentum"], ["lr", "wd"], ["rest"])]
     assert found == ["a", "b", "c"]
     assert named.alike(["lr", "steps"]) == "b"
