@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from metanas.bench import few_shot
 from metanas.bench.few_shot import COMPARED, bench_few_shot
 from metanas.bench.few_shot_contenders import ALL, LEARN2LEARN, LINEAR
 from metanas.meta.meta_architecture import MetaArchitecture
@@ -175,6 +176,31 @@ def test_a_meta_architecture_is_not_judged_by_what_it_has_seen(
     assert not caplog.text
     judge(parts[2], meta=replace(meta, seen=frozenset()))
     assert "does not tell" in caplog.text
+
+
+def test_a_given_meta_architecture_is_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    judged: list[str] = []
+    inner = few_shot._judged
+
+    def counted(judge: object, name: str, **given: object) -> object:
+        judged.append(name)
+        return inner(judge, name, **given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(few_shot, "_judged", counted)
+    found = bench_few_shot(
+        TRAIN,
+        TEST,
+        ways=3,
+        shots=1,
+        episodes=6,
+        plan=PLAN,
+        methods=["tnas", "protonet"],
+        meta=META,
+        seeds=3,
+    )
+    assert sorted(judged) == ["protonet"] * 3 + ["tnas"]
+    rows = [each["methods"]["tnas"] for each in found["per_seed"]]
+    assert rows[0] == rows[1] == rows[2]
 
 
 def test_what_is_measured_does_not_depend_on_torchs_own_seed() -> None:
