@@ -8,9 +8,10 @@ architecture goes through all tasks, so that an unfinished build is balanced too
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, fields
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -95,7 +96,9 @@ def build(
     known = _known(settings.source, evaluator.recipe.epochs, space, store, tasks)
     jobs, total = [], 0
     chosen = draw(space, settings)
-    for start, place in _groups(settings, len(chosen), size):
+    # Groups are the same whatever is known already, so that one cut off is found again by its
+    # checkpoint.
+    for start, place in product(range(0, len(chosen), size), range(len(settings.seeds))):
         for wanted, task in zip(settings.tasks, tasks, strict=True):
             limit = _repeated(settings, wanted) if place > 0 else None
             architectures = chosen[:limit][start : start + size]
@@ -158,17 +161,6 @@ def _check_size(trial: Trial, space: SearchSpace, task: Task) -> None:
         f"{task.name} where this space makes them of {costs.params[0]:,}; they need another "
         f"source or another store"
     )
-
-
-def _groups(settings: ExperienceSettings, count: int, size: int) -> Iterator[tuple[int, int]]:
-    """Where architectures that are trained together begin, and the seed's place.
-
-    The same whatever is known already, so that a group cut off is found again by its
-    checkpoint.
-    """
-    for start in range(0, count, size):
-        for place in range(len(settings.seeds)):
-            yield start, place
 
 
 def _repeated(settings: ExperienceSettings, task: TaskSettings) -> int | None:

@@ -197,13 +197,15 @@ class LCRankPruner(BasePruner):
 
         if self._space is not None:
             return self._space, others(self._space.name)
+        read: dict[str, Trials] = {}
         if self._named is None:
             spaces = store.present("space") if isinstance(store, Trials) else store.info().spaces
-            self._named = SpaceNames.of({name: others(name) for name in spaces})
+            read = {name: others(name) for name in spaces}
+            self._named = SpaceNames.of(read)
         name = self._named.alike(trial.params)
         if name is None:
             return None, Trials.of([])
-        found = others(name)
+        found = read[name] if name in read else others(name)
         return space_of(found, name), found
 
     def _architecture(self, trial: FrozenTrial, told: bool) -> Architecture | None:

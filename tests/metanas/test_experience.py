@@ -10,6 +10,7 @@ from metadata_store.memory import MemoryStore
 from metadata_store.records import Architecture, Task, Trial
 from metadata_store.reference import reference_batches, reference_tasks
 from metanas import experience
+from metanas.distribute.spread import Spread
 from metanas.evaluators.fused import Fused
 from metanas.settings import ExperienceSettings, Named, TaskSettings
 from metanas.spaces.nasbench201 import NasBench201
@@ -105,13 +106,7 @@ def test_a_task_may_be_repeated_more_than_others(tmp_path: Path) -> None:
         jobs.extend(asked)
         yield from ()
 
-    experience.build(
-        more,
-        MemoryStore(),
-        checkpoints=tmp_path,
-        progress=lambda done, total, what: None,
-        spread=noted,
-    )
+    built_here(more, MemoryStore(), tmp_path, spread=noted)
     first = experience.draw(NasBench201(), more)[0]
     again = [(job.task.name, job.architectures) for job in jobs if job.seed == 7]
     assert again == [("two", (first,))]
@@ -168,14 +163,7 @@ def test_networks_that_cannot_be_fused_are_trained_alone(tmp_path: Path) -> None
         together=2,
         tasks=SETTINGS.tasks[:1],
     )
-    experience.build(
-        settings,
-        MemoryStore(),
-        checkpoints=tmp_path,
-        progress=lambda done, total, what: None,
-        spread=_here,
-        sink=told.append,
-    )
+    built_here(settings, MemoryStore(), tmp_path, sink=told.append)
     assert [trial.architecture.space for trial in told] == ["darts", "darts"]
 
 
@@ -192,13 +180,7 @@ def test_another_experiment_under_the_same_names_is_an_error(
         (replace(SETTINGS, tasks=(other,)), "task 'one' is known with synthetic data"),
     ):
         with pytest.raises(ValueError, match=said):
-            experience.build(
-                settings,
-                store,
-                checkpoints=tmp_path,
-                progress=lambda done, total, what: None,
-                spread=_here,
-            )
+            built_here(settings, store, tmp_path)
 
 
 def test_a_machine_without_the_device_can_lead_a_build(
@@ -206,14 +188,27 @@ def test_a_machine_without_the_device_can_lead_a_build(
 ) -> None:
     elsewhere = replace(SETTINGS, evaluator=SETTINGS.evaluator.but(device="cuda:7"), together=1)
     store, _ = experienced
-    added = experience.build(
-        elsewhere,
+    added = built_here(elsewhere, store, tmp_path)
+    assert added == 0
+
+
+def built_here(
+    settings: ExperienceSettings,
+    store: MemoryStore,
+    tmp_path: Path,
+    *,
+    spread: Spread | None = None,
+    sink: Callable[[Trial], object] = lambda trial: None,
+) -> int:
+    """Without processes, by default."""
+    return experience.build(
+        settings,
         store,
         checkpoints=tmp_path,
         progress=lambda done, total, what: None,
-        spread=_here,
+        spread=spread or _here,
+        sink=sink,
     )
-    assert added == 0
 
 
 def _here(
@@ -283,13 +278,7 @@ def test_a_build_whose_tasks_name_their_kind_goes_on(tmp_path: Path) -> None:
     )
     store = MemoryStore()
     for added in (1, 0):
-        made = experience.build(
-            settings,
-            store,
-            checkpoints=tmp_path,
-            progress=lambda done, total, what: None,
-            spread=_here,
-        )
+        made = built_here(settings, store, tmp_path)
         assert made == added
 
 
