@@ -98,11 +98,13 @@ def build(
     chosen = draw(space, settings)
     # Groups are the same whatever is known already, so that one cut off is found again by its
     # checkpoint.
-    for start, place in product(range(0, len(chosen), size), range(len(settings.seeds))):
-        for wanted, task in zip(settings.tasks, tasks, strict=True):
-            limit = _repeated(settings, wanted) if place > 0 else None
+    trained = [settings.trained(wanted) for wanted in settings.tasks]
+    for start, place in product(range(0, len(chosen), size), range(max(map(len, trained)))):
+        for task, seeds in zip(tasks, trained, strict=True):
+            if place >= len(seeds):
+                continue
+            seed, limit = seeds[place]
             architectures = chosen[:limit][start : start + size]
-            seed = settings.seeds[place]
             missing = tuple(
                 each
                 for each in architectures
@@ -161,11 +163,6 @@ def _check_size(trial: Trial, space: SearchSpace, task: Task) -> None:
         f"{task.name} where this space makes them of {costs.params[0]:,}; they need another "
         f"source or another store"
     )
-
-
-def _repeated(settings: ExperienceSettings, task: TaskSettings) -> int | None:
-    """How many architectures the further seeds train on a task; None for all."""
-    return settings.repeated if task.repeated is None else task.repeated
 
 
 def draw(space: SearchSpace, settings: ExperienceSettings) -> list[Architecture]:

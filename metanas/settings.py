@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,6 +29,19 @@ class SettingsError(ValueError):
 def _check_seed(seed: int) -> None:
     if not 0 <= seed < 2**31:
         raise ValueError(f"a seed lies in 0 to 2147483647, got {seed}")
+
+
+def _check_seeds(seeds: Sequence[int]) -> None:
+    if not seeds:
+        raise ValueError("need a seed at least, got none")
+    _check_different("seeds", seeds)
+    for seed in seeds:
+        _check_seed(seed)
+
+
+def _check_different(name: str, values: Sequence[object]) -> None:
+    if len(set(values)) < len(values):
+        raise ValueError(f"{name} must differ, got {', '.join(map(str, values))}")
 
 
 @dataclass(frozen=True)
@@ -55,12 +68,13 @@ class TaskSettings:
     Attributes:
         data: location and options, as `tasks.options` describes them.
         kind: of data; guessed where it is None.
-        repeated: as in `ExperienceSettings`, for this task; None for what is said there.
+        seeds, repeated: as in `ExperienceSettings`, for this task; None for what is said there.
     """
 
     name: str
     data: str
     kind: str | None = None
+    seeds: tuple[int, ...] | None = None
     repeated: int | None = None
 
 
@@ -257,19 +271,17 @@ class ExperienceSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.architectures < 1 or not self.tasks or not self.seeds:
+        if self.architectures < 1 or not self.tasks:
             raise ValueError(
-                f"need an architecture, a task and a seed at least, got {self.architectures}, "
-                f"{len(self.tasks)} and {len(self.seeds)}"
+                f"need an architecture and a task at least, got {self.architectures} and "
+                f"{len(self.tasks)}"
             )
         if self.evaluator.name != "scratch":
             raise ValueError(f"experience is trained from scratch, not {self.evaluator.name!r}")
-        for name, values in (
-            ("seeds", self.seeds),
-            ("task names", [task.name for task in self.tasks]),
-        ):
-            if len(set(values)) < len(values):
-                raise ValueError(f"{name} must differ, got {', '.join(map(str, values))}")
+        _check_different("task names", [task.name for task in self.tasks])
+        for seeds in (self.seeds, *(task.seeds for task in self.tasks)):
+            if seeds is not None:
+                _check_seeds(seeds)
         for repeated in (self.repeated, *(task.repeated for task in self.tasks)):
             if repeated is not None and not 0 <= repeated <= self.architectures:
                 raise ValueError(
@@ -278,8 +290,14 @@ class ExperienceSettings:
                 )
         if self.together is not None and self.together < 1:
             raise ValueError(f"together must be at least 1, got {self.together}")
-        for seed in (self.seed, *self.seeds):
-            _check_seed(seed)
+        _check_seed(self.seed)
+
+    def trained(self, task: TaskSettings) -> tuple[tuple[int, int], ...]:
+        """The seeds of a task, each with how many of the first architectures it trains."""
+        first, *further = self.seeds if task.seeds is None else task.seeds
+        repeated = self.repeated if task.repeated is None else task.repeated
+        again = self.architectures if repeated is None else repeated
+        return ((first, self.architectures), *((seed, again) for seed in further))
 
 
 @dataclass(frozen=True)

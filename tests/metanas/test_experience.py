@@ -115,6 +115,32 @@ def test_a_task_may_be_repeated_more_than_others(tmp_path: Path) -> None:
         replace(SETTINGS, tasks=(replace(one, repeated=3), two))
 
 
+def test_a_task_may_have_seeds_of_its_own() -> None:
+    one, two = SETTINGS.tasks
+    more = replace(SETTINGS, seeds=(0, 7), repeated=1, tasks=(one, replace(two, seeds=(0, 3, 9))))
+    jobs: list[experience.Job] = []
+
+    def noted(run: object, asked: Iterable[experience.Job]) -> Generator[experience.Finished]:
+        jobs.extend(asked)
+        yield from ()
+
+    built_here(more, MemoryStore(), Path(), spread=noted)
+    first, second = experience.draw(NasBench201(), more)
+    asked = {(job.task.name, job.seed, each) for job in jobs for each in job.architectures}
+    assert asked == {
+        ("one", 0, first),
+        ("one", 0, second),
+        ("one", 7, first),
+        ("two", 0, first),
+        ("two", 0, second),
+        ("two", 3, first),
+        ("two", 9, first),
+    }
+    for wrong, why in (((), "need a seed"), ((3, 3), "seeds must differ"), ((-1,), "a seed lies")):
+        with pytest.raises(ValueError, match=why):
+            replace(SETTINGS, tasks=(one, replace(two, seeds=wrong)))
+
+
 @pytest.mark.parametrize("gain", [0.5, 2.0])
 def test_architectures_train_together_where_that_is_faster(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gain: float
