@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,9 @@ EARLY_STOP = ("lcranknet", "successive-halving", "median", "none")
 
 BUDGET = 20
 """Evaluations of a search."""
+
+FEWEST = 3
+"""Architectures trained with both of two seeds, from which on these are compared."""
 
 
 def bench_reference(
@@ -54,8 +58,8 @@ def bench_reference(
         The documents of `bench_zero_shot`, `bench_warm_start` and `bench_early_stop` by
         part; with zero-shot also ``better``: for each method on how many tasks its
         Kendall tau is above the portfolio's; and for each task with repeated trainings
-        ``repeatability``, Kendall's tau of the scores of two seeds, and ``attainable``, the
-        tau to be expected of a perfect prediction.
+        ``repeatability``, Kendall's tau of the scores of two seeds, a mean over all pairs of
+        seeds, and ``attainable``, the tau to be expected of a perfect prediction.
 
     Raises:
         ValueError: an unknown part, or too few tasks or trials.
@@ -132,19 +136,19 @@ def _better(targets: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str,
 
 
 def _repeatability(trials: Trials, task: str) -> float | None:
-    """Kendall's tau between the scores of the first two seeds; None with no such pairs."""
-    by_architecture: dict[str, dict[int, float]] = {}
+    """Kendall's tau of the scores of two seeds, mean of all pairs; None without any."""
+    by_seed: dict[int, dict[str, float]] = {}
     for trial in trials.where(task=task):
         if trial.score is not None:
-            by_architecture.setdefault(trial.architecture.key, {})[trial.seed] = trial.score
-    pairs = [
-        [scores[seed] for seed in sorted(scores)[:2]]
-        for scores in by_architecture.values()
-        if len(scores) > 1
-    ]
-    if len(pairs) < 3:
-        return None
-    return rank_agreement(*np.array(pairs).T)["kendall"]
+            by_seed.setdefault(trial.seed, {})[trial.architecture.key] = trial.score
+    taus, weights = [], []
+    for one, other in combinations(by_seed.values(), 2):
+        shared = sorted(one.keys() & other.keys())
+        if len(shared) >= FEWEST:
+            scores = ([each[key] for key in shared] for each in (one, other))
+            taus.append(rank_agreement(*scores)["kendall"])
+            weights.append(len(shared))
+    return float(np.average(taus, weights=weights)) if taus else None
 
 
 def attainable(repeatability: float, seeds: float) -> float:

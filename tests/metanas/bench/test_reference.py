@@ -60,6 +60,15 @@ def test_chance_is_told_where_trainings_were_repeated(trials: Trials) -> None:
     assert found["zero-shot"]["attainable"] == {"one": pytest.approx(1.0)}
 
 
+def test_all_pairs_of_seeds_tell_of_chance(trials: Trials) -> None:
+    backwards = [
+        replace(curved(trial("one", each, 1.0 - pretended(each))), seed=2) for each in CELLS[:6]
+    ]
+    more = Trials.of([*trials, *backwards])
+    found = bench_reference(more, tables(more), seeds=1, parts=["zero-shot"])
+    assert found["zero-shot"]["repeatability"] == {"one": pytest.approx((1 - 1 - 1) / 3)}
+
+
 @pytest.mark.parametrize("seeds", [1, 2, 5])
 @pytest.mark.parametrize("noise", [0.3, 1.0, 1.7])
 def test_what_is_attainable_is_what_the_truth_attains(seeds: int, noise: float) -> None:
