@@ -292,12 +292,14 @@ class ExperienceSettings:
             raise ValueError(f"together must be at least 1, got {self.together}")
         _check_seed(self.seed)
 
-    def trained(self, task: TaskSettings) -> tuple[tuple[int, int], ...]:
-        """The seeds of a task, each with how many of the first architectures it trains."""
+    def trained(self, task: TaskSettings) -> tuple[tuple[int, int | None], ...]:
+        """The seeds of a task, each with how many of the first architectures it trains.
+
+        None stands for all of them, those of `always` beyond `architectures` too.
+        """
         first, *further = self.seeds if task.seeds is None else task.seeds
         repeated = self.repeated if task.repeated is None else task.repeated
-        again = self.architectures if repeated is None else repeated
-        return ((first, self.architectures), *((seed, again) for seed in further))
+        return ((first, None), *((seed, repeated) for seed in further))
 
 
 @dataclass(frozen=True)

@@ -97,16 +97,22 @@ def test_further_seeds_train_the_first_architectures_only(tmp_path: Path) -> Non
     assert steps[-3:] == [(1, 3), (2, 3), (3, 3)]
 
 
-def test_a_task_may_be_repeated_more_than_others(tmp_path: Path) -> None:
-    one, two = SETTINGS.tasks
-    more = replace(SETTINGS, seeds=(0, 7), repeated=0, tasks=(one, replace(two, repeated=1)))
+def asked_for(settings: ExperienceSettings) -> list[experience.Job]:
+    """What a build into an empty store would train."""
     jobs: list[experience.Job] = []
 
     def noted(run: object, asked: Iterable[experience.Job]) -> Generator[experience.Finished]:
         jobs.extend(asked)
         yield from ()
 
-    built_here(more, MemoryStore(), tmp_path, spread=noted)
+    built_here(settings, MemoryStore(), Path(), spread=noted)
+    return jobs
+
+
+def test_a_task_may_be_repeated_more_than_others() -> None:
+    one, two = SETTINGS.tasks
+    more = replace(SETTINGS, seeds=(0, 7), repeated=0, tasks=(one, replace(two, repeated=1)))
+    jobs = asked_for(more)
     first = experience.draw(NasBench201(), more)[0]
     again = [(job.task.name, job.architectures) for job in jobs if job.seed == 7]
     assert again == [("two", (first,))]
@@ -115,16 +121,17 @@ def test_a_task_may_be_repeated_more_than_others(tmp_path: Path) -> None:
         replace(SETTINGS, tasks=(replace(one, repeated=3), two))
 
 
+def test_all_that_is_always_wanted_is_trained() -> None:
+    wanted = ("|skip_connect~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|", CELL)
+    few = replace(SETTINGS, architectures=1, always=wanted, tasks=SETTINGS.tasks[:1])
+    jobs = asked_for(few)
+    assert sum(len(job.architectures) for job in jobs) == 2
+
+
 def test_a_task_may_have_seeds_of_its_own() -> None:
     one, two = SETTINGS.tasks
     more = replace(SETTINGS, seeds=(0, 7), repeated=1, tasks=(one, replace(two, seeds=(0, 3, 9))))
-    jobs: list[experience.Job] = []
-
-    def noted(run: object, asked: Iterable[experience.Job]) -> Generator[experience.Finished]:
-        jobs.extend(asked)
-        yield from ()
-
-    built_here(more, MemoryStore(), Path(), spread=noted)
+    jobs = asked_for(more)
     first, second = experience.draw(NasBench201(), more)
     asked = {(job.task.name, job.seed, each) for job in jobs for each in job.architectures}
     assert asked == {
