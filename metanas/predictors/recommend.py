@@ -30,6 +30,9 @@ HEDGED = 32
 AGREEING = 0.75
 """Mean correlation of the scenarios from which on their differences are worth hedging."""
 
+NOTHING = 1e-6
+"""An expected gain, in standard deviations of scores, that is only rounding."""
+
 GOOD = 0.1
 """Share of the candidates that count as good where the scenarios disagree."""
 
@@ -80,7 +83,7 @@ def recommend(
         described = space.describe_all([architectures[i] for i in good])
         chosen = [by_mean[0], *good[_middles(described, wanted - 1, seed)].tolist()]
     else:
-        chosen = _hedged(scores, by_mean[0], wanted)
+        chosen = [by_mean[i] for i in _hedged(scores[:, by_mean], wanted)]
     taken = set(chosen)
     return (chosen + [i for i in by_mean if i not in taken])[:k]
 
@@ -107,12 +110,19 @@ def _agreement(scores: NDArray[np.float32]) -> float:
     return float((correlation.sum() - n) / (n * (n - 1)))
 
 
-def _hedged(scores: NDArray[np.float32], first: int, k: int) -> list[int]:
-    chosen = [first]
-    best = scores[:, first].copy()
+def _hedged(scores: NDArray[np.float32], k: int) -> list[int]:
+    """Columns, at most k, the first of them first; fewer where no other adds anything.
+
+    Args:
+        scores: best mean first, so that of columns that add as much the better one is taken.
+    """
+    chosen = [0]
+    best = scores[:, 0].copy()
     while len(chosen) < k:
-        gain = np.maximum(scores, best[:, None]).mean(axis=0)
-        gain[chosen] = -np.inf
-        chosen.append(int(gain.argmax()))
-        best = np.maximum(best, scores[:, chosen[-1]])
+        gain = np.maximum(scores, best[:, None]).mean(axis=0) - best.mean()
+        add = int(gain.argmax())
+        if gain[add] <= NOTHING:
+            break
+        chosen.append(add)
+        best = np.maximum(best, scores[:, add])
     return chosen

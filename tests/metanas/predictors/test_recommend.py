@@ -112,3 +112,13 @@ def test_no_candidates_give_no_recommendation() -> None:
 def test_at_least_one_is_asked_for() -> None:
     with pytest.raises(ValueError, match="at least one"):
         recommend(Fixed([1] * 6), CANDIDATES, TASK, 0)
+
+
+def test_where_nothing_more_can_be_hedged_the_best_means_follow() -> None:
+    predictor = Scenarios([[-9.0, 2.0, 1.0, 0.0, 3.0, -1.0], [-9.5, 2.1, 1.1, 0.1, 3.1, -0.9]])
+    assert recommend(predictor, CANDIDATES, TASK, 5) == [4, 1, 2, 3, 5]
+
+
+def test_of_those_that_add_as_much_the_better_mean_is_taken() -> None:
+    rows = [[0.0, 0.9, 3.0, 1.0, 0.5, -2.0], [2.9, 3.0, 2.8, 3.0, 0.4, -2.0]]
+    assert recommend(Scenarios(rows), CANDIDATES, TASK, 3)[:2] == [2, 3]
