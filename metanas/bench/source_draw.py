@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -14,12 +15,16 @@ from metanas.protocols import SearchSpace
 from metanas.spaces import space_of
 from metanas.spaces.listed import restricted
 
+log = logging.getLogger(__name__)
+
 FEWEST_SCORED = 10
 """Scored architectures from which on a task is left out in turn where no target is named."""
 
 
 class LeftOut:
     """One target, its table of scores, and the tasks that may be learned from.
+
+    Scores of several sources do not compare, so the target's are those of its largest source.
 
     Args:
         trials: of the target and of others, in whatever spaces.
@@ -46,7 +51,7 @@ class LeftOut:
         if not np.isfinite(own.scores).any():
             raise ValueError(f"need trials of {target!r} with a score, got {len(own)} without")
         self.whole: SearchSpace = space_of(batch)
-        table = SourceScores.of(own, self.whole)
+        table = SourceScores.of(_largest_source(own), self.whole)
         self.target = target
         self.architectures = table.architectures
         self.scores = table.scores[0]
@@ -82,12 +87,33 @@ class LeftOut:
         return {self.whole.canonical(each): score for each, score in self._score.items()}
 
 
+def _largest_source(own: Trials) -> Trials:
+    """The scored trials of the source with scores of most architectures."""
+    known = own.take(np.isfinite(own.scores))
+    sources = sorted(known.present("source"))
+    if len(sources) < 2:
+        return known
+    sizes = {name: len(np.unique(known.where(source=name).architecture_codes)) for name in sources}
+    largest = max(sources, key=lambda name: sizes[name])
+    kept = known.where(source=largest)
+    log.warning(
+        "%s is judged by its %s trials of source %s; %s of other sources are left out",
+        known.present("task")[0],
+        f"{len(kept):,}",
+        largest,
+        f"{len(known) - len(kept):,}",
+    )
+    return kept
+
+
 def scored(trials: Trials) -> dict[str, int]:
     """How many different architectures each task has scores of; trials of one space."""
     counts = dict.fromkeys(trials.present("task"), 0)
-    if np.isfinite(trials.scores).any():
-        table = SourceScores.of(trials, space_of(trials))
-        counts.update(zip(table.tasks, np.isfinite(table.scores).sum(axis=1).tolist(), strict=True))
+    known = trials.take(np.isfinite(trials.scores))
+    for task in known.present("task"):
+        own = known.where(task=task)
+        # Each by itself: among others, one whose scores are all equal would be left out.
+        counts[task] = len(SourceScores.of(own, space_of(own)).architectures)
     return counts
 
 

@@ -6,22 +6,21 @@ architecture's rank among those of its task, put through the normal distribution
 inverse. That resolves the top, which is searched, as finely as the bottom.
 
 Nor are those of different metrics or sources of one task comparable: an accuracy after
-12 epochs and one after 200. So of each task one metric counts, and ranks are taken
-within each source.
+12 epochs and one after 200. So of each task one metric counts, ranks are taken
+within each source, and the sources are brought to one footing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
-from scipy.stats import rankdata
 
 from metadata_store.batch import Trials
 from metadata_store.records import Architecture, Trial
+from metanas.predictors.footing import Measured, normal_scores, on_one_footing
 from metanas.protocols import SearchSpace
 
 
@@ -30,11 +29,13 @@ class SourceScores:
     """Scores of n architectures on t tasks, the same whatever the order of the trials.
 
     Attributes:
-        tasks: names, sorted.
+        tasks: names, sorted. Those whose scores are all equal rank nothing and are left out,
+            unless there are no others.
         architectures: each once, sorted by key.
-        scores: means over seeds and sources, NaN where not measured; shape (t, n).
-        normal: normal scores within each source of a task, averaged evenly over the
-            sources that measured the architecture, NaN where none did; shape (t, n).
+        scores: means over seeds in each task's largest source, those of its other sources as
+            `metanas.predictors.footing` places them there, averaged evenly over the sources that
+            measured the architecture; NaN where none did; shape (t, n).
+        normal: normal scores likewise; shape (t, n).
         trials: the m trials that count: those with a score in their task's metric,
             which is the one most of its scored trials have, of several the first seen.
         columns: place of each trial's architecture in `architectures`; shape (m,).
@@ -70,32 +71,45 @@ class SourceScores:
         place = np.empty(len(keys), np.int64)
         place[order] = np.arange(len(keys))
         columns = place[batch.architecture_codes]
-        n, t = len(keys), len(tasks)
-        cells, scores = _means(rows * n + columns, batch.scores)
+        architectures = tuple(batch.architectures[i] for i in order)
+        n = len(keys)
         group = rows * len(sources) + from_source
-        ranked, values = _means(group * n + columns, batch.scores)
-        starts = np.flatnonzero(np.diff(ranked // n, prepend=-1))
-        normals = np.concatenate([normal_scores(part) for part in np.split(values, starts[1:])])
-        row_of, column_of = ranked // n // len(sources), ranked % n
-        averaged, normal = _means(row_of * n + column_of, normals)
+        cells, values = _means(group * n + columns, batch.scores)
+        parts: list[list[Measured]] = [[] for _ in tasks]
+        starts = np.flatnonzero(np.diff(cells // n, prepend=-1))
+        for part, scores in zip(
+            np.split(cells, starts[1:]), np.split(values, starts[1:]), strict=True
+        ):
+            measured = Measured(part % n, scores, normal_scores(scores))
+            parts[int(part[0]) // n // len(sources)].append(measured)
+        flat = np.array([all(not each.normal.any() for each in own) for own in parts])
+        if flat.any() and not flat.all():
+            return cls.of(batch.take(~flat[rows]), space)
+
+        def describe(columns: NDArray[np.int64]) -> NDArray[np.float32]:
+            return space.describe_all([architectures[column] for column in columns.tolist()])
+
+        table = [_merged(on_one_footing(own, describe), n) for own in parts]
         return cls(
             tasks=tuple(tasks),
-            architectures=tuple(batch.architectures[i] for i in order),
-            scores=_spread(cells, scores, t, n),
-            normal=_spread(averaged, normal, t, n),
+            architectures=architectures,
+            scores=np.array([scores for scores, _ in table]),
+            normal=np.array([normal for _, normal in table]),
             trials=batch,
             columns=columns,
         )
 
 
-def normal_scores(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Ranks put through the normal distribution's inverse, NaN kept; shape (n,)."""
-    known = np.isfinite(values)
-    out = np.full(len(values), np.nan)
-    if known.any():
-        ranks = rankdata(values[known])
-        out[known] = ndtri((ranks - 0.5) / len(ranks))
-    return out
+def _merged(parts: Sequence[Measured], n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Means over the sources of scores and normal scores, NaN where not measured; (n,) each."""
+    columns = np.concatenate([part.columns for part in parts])
+    merged = []
+    for values in ([part.scores for part in parts], [part.normal for part in parts]):
+        row = np.full(n, np.nan)
+        found, means = _means(columns, np.concatenate(values))
+        row[found] = means
+        merged.append(row)
+    return merged[0], merged[1]
 
 
 def _in_main_metric(batch: Trials) -> NDArray[np.bool_]:
@@ -126,12 +140,3 @@ def _means(
     order = np.lexsort((values, cells))
     found, starts, counts = np.unique(cells[order], return_index=True, return_counts=True)
     return found, np.add.reduceat(values[order], starts) / counts
-
-
-def _spread(
-    cells: NDArray[np.int64], values: NDArray[np.float64], t: int, n: int
-) -> NDArray[np.float64]:
-    """Values put in their cells of a table, NaN in the others; shape (t, n)."""
-    table = np.full(t * n, np.nan)
-    table[cells] = values
-    return table.reshape(t, n)

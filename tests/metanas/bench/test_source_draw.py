@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -58,3 +60,12 @@ def test_scored_architectures_are_counted_once_and_others_not() -> None:
         LeftOut(trials, "mine")
     with pytest.raises(ValueError, match="scored trials of another task than 'new'"):
         LeftOut(trials, "new", ["mine"])
+
+
+def test_a_target_is_judged_by_its_largest_source(caplog: pytest.LogCaptureFixture) -> None:
+    longer = [replace(trial("new", each, 2.0), source="longer") for each in CELLS[35:45]]
+    left_out = LeftOut(Trials.of([*longer, *_trials()]), "new")
+    np.testing.assert_array_equal(left_out.scores, LeftOut(_trials(), "new").scores)
+    assert left_out.architectures == LeftOut(_trials(), "new").architectures
+    assert "10 of other sources are left out" in caplog.text
+    assert scored(Trials.of([*longer, *_trials()]))["new"] == 45

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from metadata_store.batch import Trials
 from metadata_store.records import Architecture, LearningCurve, Trial, TrialState
-from metanas.predictors.source_scores import SourceScores, normal_scores
+from metanas.predictors.footing import normal_scores
+from metanas.predictors.source_scores import SourceScores
 from metanas.spaces import NasBench201, TableSpace
 from tests.contracts.predictor import trial
 
@@ -91,19 +92,27 @@ def test_of_equally_frequent_metrics_the_first_seen_counts() -> None:
         np.testing.assert_array_equal(scores, first[0].score)
 
 
-def test_ranks_are_taken_within_each_source_of_a_task() -> None:
-    short = [measured("t", a, 0.5 + 0.01 * i, source="short") for i, a in enumerate(MANY[:11])]
-    long = [measured("t", a, 0.9 + 0.001 * i, source="long") for i, a in enumerate(MANY[10:15])]
-    sources = SourceScores.of([*short, *long], SPACE)
+def test_sources_of_a_task_are_brought_to_one_footing() -> None:
+    short = [measured("t", a, 0.5 + 0.01 * i, source="short") for i, a in enumerate(MANY[:30])]
+    long = [measured("t", a, 0.9 + 0.001 * i, source="long") for i, a in enumerate(MANY[28:36])]
+    sources = SourceScores.of([*short, *long], TableSpace.of([*short, *long]))
     normal = by_architecture(sources, sources.normal[0])
-    of_short, of_long = normal_scores(np.arange(11.0)), normal_scores(np.arange(5.0))
-    for i, a in enumerate(MANY[:10]):
+    of_short = normal_scores(np.arange(30.0))
+    for i, a in enumerate(MANY[:28]):
         assert normal[a] == pytest.approx(of_short[i])
-    for i, a in enumerate(MANY[11:15], 1):
-        assert normal[a] == pytest.approx(of_long[i])
-    assert normal[MANY[10]] == pytest.approx((of_short[10] + of_long[0]) / 2)
+    assert all(normal[a] > 1.0 for a in MANY[30:36])
     scores = by_architecture(sources, sources.scores[0])
-    assert scores[MANY[10]] == pytest.approx((0.6 + 0.9) / 2)
+    assert scores[MANY[0]] == 0.5
+    assert all(0.7 < scores[a] < 0.8 for a in MANY[28:36])
+
+
+def test_tasks_whose_scores_are_all_equal_are_left_out() -> None:
+    easy = [measured("easy", a, 1.0) for a in MANY[:9]]
+    told = [measured("t", a, 0.1 * i) for i, a in enumerate(MANY[:3])]
+    sources = SourceScores.of([*easy, *told], SPACE)
+    assert sources.tasks == ("t",)
+    assert len(sources.trials) == len(sources.architectures) == 3
+    assert SourceScores.of(easy, SPACE).tasks == ("easy",)
 
 
 def test_a_source_counts_once_however_many_seeds_it_has() -> None:
