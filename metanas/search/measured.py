@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from metadata_store.records import Architecture, Task
+from metadata_store.records import Architecture, Task, TrialState
 
 if TYPE_CHECKING:
     from metanas.evaluators.recorded import Recorded
@@ -22,6 +22,10 @@ class Measurement(Protocol):
 
     def last_epoch(self) -> int:
         """Of a curve that is not stopped; at it there is nothing left to stop."""
+        ...
+
+    def recorded(self) -> TrialState | None:
+        """How it ended, where that was recorded before; None where its last value tells."""
         ...
 
     def seconds(self) -> float:
@@ -85,6 +89,9 @@ class _Training:
     def last_epoch(self) -> int:
         return self._epochs
 
+    def recorded(self) -> TrialState | None:
+        return None
+
     def seconds(self) -> float:
         return self._run.seconds
 
@@ -116,6 +123,9 @@ class _Replay:
 
     def last_epoch(self) -> int:
         return max(self._record.curve.epochs)
+
+    def recorded(self) -> TrialState | None:
+        return self._record.state
 
     def seconds(self) -> float:
         """The recorded time, in proportion to the epochs replayed."""

@@ -1,7 +1,8 @@
 """One trial: an evaluator run epoch by epoch, stopped where the pruner says so.
 
 Whatever goes wrong in the training (memory runs out, the loss is no number, code raises)
-makes a failed trial with its reason, and the search goes on.
+makes a failed trial with its reason, and the search goes on. A replay ends as its record did:
+one that was completed has its best value for a score, whatever its last value is.
 """
 
 from __future__ import annotations
@@ -105,9 +106,14 @@ def evaluate(
                     raise Interrupted
     except _Failed as error:
         return ended(TrialState.FAILED, str(error))
+    recorded = measurement.recorded()
+    if recorded is TrialState.COMPLETED and any(map(math.isfinite, values)):
+        return ended(TrialState.COMPLETED)
     if not epochs or not math.isfinite(values[-1]):
         when = f"in epoch {epochs[-1]}" if epochs else "before its first epoch"
         return ended(TrialState.FAILED, f"diverged {when}")
+    if recorded is TrialState.FAILED:
+        return ended(TrialState.FAILED, "failed when it was recorded")
     return ended(TrialState.COMPLETED)
 
 

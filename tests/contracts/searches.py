@@ -58,6 +58,9 @@ class Fake:
     def last_epoch(self) -> int:
         return len(self._values)
 
+    def recorded(self) -> TrialState | None:
+        return None
+
     def seconds(self) -> float:
         return 2.0 * self.done
 
