@@ -212,8 +212,7 @@ def make_pruner(
     from metanas.search.named import PRUNERS
 
     several = len(settings.objective) > 1
-    spared = not several and not settings.oracle
-    named = settings.pruner or Named("lcranknet" if spared else "none")
+    named = settings.chosen_pruner
     if several and named.name != "none":
         raise SettingsError(
             f"pruner {named.name!r} compares one objective; with several the pruner is none"

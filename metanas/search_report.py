@@ -108,9 +108,12 @@ class SearchReport:
             weights = {each.task: each.weight for each in found.neighbours}
             parts.append(plots.neighbour_bars(weights))
             tried = found.priors or "None"
-            parts.append(f"<p>{tried} of their best architectures were set to be tried first.</p>")
+            parts.append(
+                f"<p>What learned from them: {', '.join(found.learned)}. "
+                f"{tried} of their best architectures were set to be tried first.</p>"
+            )
         else:
-            parts.append("<p>No other task had trials in this space: a cold start.</p>")
+            parts.append("<p>Nothing was learned from other tasks: a cold start.</p>")
         rows = list(found.settings.items())
         return [*parts, f"<details><summary>Settings</summary>{table(rows)}</details>"]
 

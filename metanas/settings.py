@@ -180,6 +180,12 @@ class SearchSettings:
         """The sampler given, or the default."""
         return self.sampler or Named("xfernas" if len(self.objective) == 1 else "tpe")
 
+    @property
+    def chosen_pruner(self) -> Named:
+        """The pruner given, or the default."""
+        spared = len(self.objective) == 1 and not self.oracle
+        return self.pruner or Named("lcranknet" if spared else "none")
+
 
 @dataclass(frozen=True)
 class PlanSettings:

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 START = "metanas:start"
 """Attribute of a study: what it learned from."""
 
+LEARNERS = ("sampler", "pruner", "priors")
+"""What in a search may learn from other tasks."""
+
 PARENT = "metanas:mlflow"
 """Attribute of a study: URI and id of its MLflow run."""
 
@@ -44,7 +47,9 @@ class Search:
         front: the completed trials that no other beats in all objectives, by number; with
             one objective the best.
         trials: those that ended, by number.
-        neighbours: tasks learned from, and how near each is; weights sum to 1.
+        neighbours: tasks learned from, and how near each is; weights sum to 1. Empty
+            for a cold start.
+        learned: what in the search learned from them, some of `LEARNERS`.
         priors: how many of their architectures were tried first.
         settings: of the search, to be shown.
     """
@@ -55,6 +60,7 @@ class Search:
     front: tuple[Ran, ...]
     trials: tuple[Ran, ...]
     neighbours: tuple[Neighbour, ...]
+    learned: tuple[str, ...]
     priors: int
     settings: Mapping[str, str]
 
@@ -71,11 +77,13 @@ def begin(
     neighbours: Sequence[Neighbour],
     sources: Trials,
     priors: int,
+    learners: Sequence[str],
     settings: Mapping[str, str],
 ) -> None:
     """Notes in a new study what it learns from and puts priors at its front, once.
 
     Args:
+        learners: what learns from the sources besides the priors, some of `LEARNERS`.
         settings: of the search, to be shown.
     """
     if START in patiently(lambda: study.user_attrs):
@@ -86,6 +94,7 @@ def begin(
     told = {
         "neighbours": [[each.task, each.distance, each.weight] for each in neighbours],
         "priors": len(first),
+        "learned": [*learners, *(["priors"] if first else [])] if neighbours else [],
         "settings": dict(settings),
     }
     patiently(lambda: study.set_user_attr(START, told))
@@ -105,13 +114,16 @@ def result(study: optuna.Study) -> Search:
     scored = [each for each in trials if each.score is not None]
     best = max(scored, key=lambda each: each.score or 0.0, default=None)
     start = attributes.get(START, {"neighbours": [], "priors": 0, "settings": {}})
+    # Studies of earlier versions do not say what learned.
+    learned = tuple(start.get("learned", LEARNERS if start["neighbours"] else ()))
     return Search(
         study=study.study_name,
         plan=plan,
         best=best,
         front=_front(scored, plan) if len(plan.objectives) > 1 else (best,) if best else (),
         trials=trials,
-        neighbours=tuple(Neighbour(*each) for each in start["neighbours"]),
+        neighbours=tuple(Neighbour(*each) for each in start["neighbours"]) if learned else (),
+        learned=learned,
         priors=int(start["priors"]),
         settings=start["settings"],
     )

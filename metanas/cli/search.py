@@ -308,6 +308,7 @@ def document(found: Search, run: str | None) -> dict[str, Any]:
         "neighbours": [
             {"task": each.task, "weight": round(each.weight, 6)} for each in found.neighbours
         ],
+        "cold_start": not found.neighbours,
     }
     if len(found.plan.objectives) > 1:
         shown["front"] = [
@@ -347,6 +348,7 @@ def described(found: Search, space: SearchSpace, exported: list[str]) -> list[An
         for each in shown
     ]
     learned = ", ".join(f"{each.task} {each.weight:.0%}" for each in found.neighbours)
+    learned += f" ({', '.join(found.learned)})" * bool(found.learned)
     return [
         table("", ("trial", "score", "state", "epochs", "architecture"), rows),
         f"study {found.study}: {_counts(found)}; {found.epochs_used:,} epochs; "

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import optuna
 
+from metadata_store.batch import Trials
 from metadata_store.records import Task
 from metadata_store.store import MetadataStore, open_store
 from metanas.assemble import make_measure, make_pruner, make_sampler
@@ -127,6 +128,7 @@ def prepare(job: Job, store: MetadataStore, storage: optuna.storages.BaseStorage
         neighbours=neighbours,
         sources=scored,
         priors=min(_priors(settings), settings.budget),
+        learners=_learners(settings, scored=scored, curves=sources),
         settings=_shown(job, space),
     )
     return Prepared(job, study, store, space, task, measure)
@@ -165,6 +167,25 @@ def _priors(settings: SearchSettings) -> int:
         return settings.priors
     # Strategies are given the sources and make of them what they can.
     return OWN_PRIORS if settings.chosen_sampler.name in SAMPLERS else 0
+
+
+def _learners(settings: SearchSettings, *, scored: Trials, curves: Trials) -> list[str]:
+    """What learns from other tasks' trials by itself, some of `metanas.warm_start.LEARNERS`.
+
+    Args:
+        scored: what the sampler is given.
+        curves: what the pruner is given.
+    """
+    from metanas.search.named import SAMPLERS
+    from metanas.strategies import COLD
+
+    cold = settings.chosen_sampler.name in {*SAMPLERS, *COLD}
+    learns = {
+        "sampler": not cold and len(scored) > 0,
+        # Of a single value there is no curve to learn from.
+        "pruner": settings.chosen_pruner.name == "lcranknet" and bool((curves.lengths > 1).any()),
+    }
+    return [name for name, does in learns.items() if does]
 
 
 def _recipe(settings: SearchSettings) -> str:

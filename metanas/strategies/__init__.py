@@ -30,3 +30,6 @@ STRATEGIES: dict[str, Callable[..., Strategy]] = {
     "xfernas": XferNASStrategy,
 }
 """The key is the name of the file, with hyphens."""
+
+COLD = ("random", "evolution", "nao")
+"""Strategies that learn nothing from sources."""

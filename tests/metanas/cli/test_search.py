@@ -136,6 +136,36 @@ def test_pruners_go_with_strategies(metanas: CommandLine, table: Path, pruner: s
         assert (each["score"] is None) == (each["state"] == "stopped")
 
 
+@pytest.mark.parametrize(
+    ("sampler", "pruner", "learned"),
+    [
+        ("random", "none", ""),
+        ("tpe", "median", "priors"),
+        ("random", "lcranknet", "pruner"),
+        ("xfernas", "lcranknet", "sampler, pruner"),
+    ],
+)
+def test_neighbours_are_named_by_what_learned_from_them_only(
+    metanas: CommandLine, table: Path, tmp_path: Path, sampler: str, pruner: str, learned: str
+) -> None:
+    run = [
+        *("search", "target", "--oracle", str(table), "--no-mlflow", "--budget", "2"),
+        *("--sampler", sampler, "--pruner", pruner, "--study", "s"),
+    ]
+    _, out, _ = metanas.run(*run)
+    found = metanas.ok(*run)
+    metanas.ok("report", "s", "--out", str(tmp_path / "s.html"))
+    report = (tmp_path / "s.html").read_text("utf-8")
+    assert [each["task"] for each in found["neighbours"]] == ["one", "two"] * bool(learned)
+    assert found["cold_start"] == (not learned)
+    if learned:
+        assert f"learned from one 50%, two 50% ({learned})" in out
+        assert f"What learned from them: {learned}." in report
+    else:
+        assert "learned from nothing: a cold start" in out
+        assert "Nothing was learned from other tasks: a cold start." in report
+
+
 def test_a_resumed_search_does_not_draw_the_same_again(metanas: CommandLine, table: Path) -> None:
     for budget in ("4", "8"):
         found = metanas.ok(
