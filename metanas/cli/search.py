@@ -54,9 +54,16 @@ def add_commands(commands: Commands) -> None:
     search.add_argument(
         "--budget", type=positive, metavar="N", help="trials in all, earlier runs' included"
     )
-    search.add_argument("--sampler", metavar="S", help="xfernas (default), random, evolution, tpe…")
     search.add_argument(
-        "--pruner", metavar="P", help="lcranknet (default), none, median, hyperband…"
+        "--sampler",
+        metavar="S",
+        help="xfernas (default; tpe for several objectives), random, evolution…",
+    )
+    search.add_argument(
+        "--pruner",
+        metavar="P",
+        help="lcranknet (default; none with --oracle or for several objectives), median, "
+        "hyperband…",
     )
     search.add_argument(
         "--objective", type=names, metavar="A,B", help="score (default), or e.g. score,-params"

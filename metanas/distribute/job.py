@@ -204,7 +204,7 @@ def _shown(job: Job, space: SearchSpace) -> dict[str, str]:
         "task": job.task,
         "space": space.name,
         "sampler": asked.chosen_sampler.name,
-        "pruner": "default" if asked.pruner is None else asked.pruner.name,
+        "pruner": asked.chosen_pruner.name,
         "objective": ",".join(asked.objective),
         "budget": asked.budget,
         "seed": asked.seed,

@@ -136,6 +136,14 @@ def test_pruners_go_with_strategies(metanas: CommandLine, table: Path, pruner: s
         assert (each["score"] is None) == (each["state"] == "stopped")
 
 
+def test_with_an_oracle_the_default_pruner_is_none(
+    metanas: CommandLine, table: Path, tmp_path: Path
+) -> None:
+    searched(metanas, table, "--budget", "1", "--study", "s", "--sampler", "random")
+    metanas.ok("report", "s", "--out", str(tmp_path / "s.html"))
+    assert "<td>pruner</td><td>none</td>" in (tmp_path / "s.html").read_text("utf-8")
+
+
 @pytest.mark.parametrize(
     ("sampler", "pruner", "learned"),
     [

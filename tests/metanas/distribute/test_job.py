@@ -9,6 +9,7 @@ from metadata_store.records import Architecture, LearningCurve, Task, Trial, Tri
 from metanas.distribute import job as module
 from metanas.distribute.job import Job, prepare
 from metanas.settings import Named, SearchSettings
+from metanas.warm_start import result
 
 
 def test_stopped_runs_of_others_are_scores_for_the_sampler_and_parts_for_the_pruner(
@@ -47,6 +48,26 @@ def test_stopped_runs_of_others_are_scores_for_the_sampler_and_parts_for_the_pru
     prepare(job, store, optuna.storages.InMemoryStorage())
     assert seen["make_sampler"].completed.all()
     assert sorted(seen["make_pruner"].stopped) == [False] * 4 + [True] * 4
+
+
+@pytest.mark.parametrize(
+    ("more", "sampler", "pruner"),
+    [
+        ({}, "xfernas", "lcranknet"),
+        ({"objective": ("score", "-params")}, "tpe", "none"),
+        ({"sampler": Named("random"), "pruner": Named("median")}, "random", "median"),
+    ],
+)
+def test_the_settings_shown_name_what_the_defaults_are(
+    tmp_path: Path, more: dict[str, Any], sampler: str, pruner: str
+) -> None:
+    store = MemoryStore()
+    store.add_task(
+        Task("mine", "synthetic", "gratings#n=60&size=8&ways=3", 60, 3, (1, 8, 8), 0.5, {})
+    )
+    job = Job(SearchSettings(budget=1, **more), "mine", "study", "memory://", tmp_path)
+    shown = result(prepare(job, store, optuna.storages.InMemoryStorage()).study).settings
+    assert (shown["sampler"], shown["pruner"]) == (sampler, pruner)
 
 
 def _cell(number: int) -> Architecture:
