@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,10 +57,12 @@ class TaskReport:
     """What a report on a task shows.
 
     Attributes:
-        trials: of the task, in the recommendation's space, each measurement once.
+        trials: of the task, in the recommendation's space and of one metric, each measurement
+            once.
         prediction: for ``trials``' distinct architectures, made without these
             trials; None where nothing could be learned from.
         repeats: trials left out because they repeat one of ``trials``.
+        others: how many trials have another metric and are left out, by its name.
     """
 
     task: Task
@@ -69,6 +71,7 @@ class TaskReport:
     zero_shot: ZeroShot | None
     prediction: Prediction | None
     repeats: int = 0
+    others: Mapping[str, int] = field(default_factory=dict)
 
     def html(self) -> str:
         """The whole document."""
@@ -77,6 +80,10 @@ class TaskReport:
         lead = f"{len(self.trials):,} trials in space {html.escape(self.space.name)}"
         lead += f", from {sources} sources" * (sources > 1)
         lead += f"; {self.repeats:,} more only repeat some of them" * (self.repeats > 0)
+        if self.others:
+            told = ", ".join(f"{count:,} of {name or 'none'}" for name, count in self.others.items())
+            metric = self.trials.present("metric")[0]
+            lead += html.escape(f"; left out because they are not of {metric}: {told}")
         parts = [
             f"<h1>{name}</h1>",
             f'<p class="lead">{lead}.</p>',
@@ -222,24 +229,36 @@ def task_report(
     settings: ZeroShotSettings, store: MetadataStore, task: Task, space: SearchSpace
 ) -> TaskReport:
     """Gathers what is known of a task; the prediction never sees the task's own trials."""
-    stored = _of_one_metric(store.batch(tasks=[task.name], space=space.name))
+    stored, others = _of_one_metric(store.batch(tasks=[task.name], space=space.name))
     trials = without_repeats(stored)
     repeats = len(stored) - len(trials)
     predictor = make_predictor(settings.predictor, space, seed=settings.seed)
     try:
         found = run_zero_shot(settings, store, task, space, predictor)
     except NothingToLearnFrom:
-        return TaskReport(task, space, trials, None, None, repeats)
+        return TaskReport(task, space, trials, None, None, repeats, others)
     prediction = predictor.predict(trials.architectures, task) if len(trials) else None
-    return TaskReport(task, space, trials, found, prediction, repeats)
+    return TaskReport(task, space, trials, found, prediction, repeats, others)
 
 
-def _of_one_metric(trials: Trials) -> Trials:
-    """The trials of the metric that most have: values of several cannot share an axis."""
+def _of_one_metric(trials: Trials) -> tuple[Trials, dict[str, int]]:
+    """The trials of the metric that most scored ones have, and how many each other one has.
+
+    Why one: values of several cannot share an axis.
+    """
     if len(trials) == 0:
-        return trials
-    counts = np.bincount(trials.codes("metric"), minlength=len(trials.names("metric")))
-    return trials.where(metric=trials.names("metric")[int(counts.argmax())])
+        return trials, {}
+    names, codes = trials.names("metric"), trials.codes("metric")
+    scored = np.isfinite(trials.scores)
+    votes = codes[scored] if scored.any() else codes
+    most = int(np.bincount(votes, minlength=len(names)).argmax())
+    counts = np.bincount(codes, minlength=len(names)).tolist()
+    others = {
+        name: count
+        for code, (name, count) in enumerate(zip(names, counts, strict=True))
+        if count and code != most
+    }
+    return trials.where(metric=names[most]), others
 
 
 def without_repeats(trials: Trials) -> Trials:

@@ -160,6 +160,31 @@ def test_a_report_says_how_many_trials_there_are_and_how_many_repeat_them() -> N
     assert "<h2>Learning curves</h2>" in text
 
 
+def test_one_metric_is_shown_that_of_most_scores_and_what_is_left_out_is_told() -> None:
+    store = filled("a")
+    store.add_task(Task("b", "synthetic", "blobs", 90, 3, (1, 8, 8), 0.5, {}))
+    cells = some(12)
+
+    def of(metric: str, cell: Architecture, value: float, state: TrialState) -> Trial:
+        return Trial("b", cell, LearningCurve(metric, (1,), (value,)), state, 0, metric)
+
+    nan = float("nan")
+    store.add_trials(
+        [
+            *(of("val_accuracy", each, 0.5, TrialState.COMPLETED) for each in cells[:3]),
+            *(of("f1<b>", each, 0.9, TrialState.COMPLETED) for each in cells[3:5]),
+            *(of("f1<b>", each, nan, TrialState.FAILED) for each in cells[5:9]),
+            of("neg_loss", cells[9], -1.0, TrialState.COMPLETED),
+        ]
+    )
+    text = document(store, store.task("b"))
+    assert "3 trials in space nasbench201; left out because they are not of val_accuracy: " in text
+    assert "6 of f1&lt;b&gt;" in text
+    assert "1 of neg_loss" in text
+    assert "best val_accuracy" in text
+    assert "left out" not in document(store, store.task("a"))
+
+
 def test_sources_are_compared_with_themselves_only() -> None:
     longer = points("longer", [1, 2, 3, 4], [0.8, 0.81, 0.82, 0.83])
     shorter = points("shorter", [5, 6, 7], [0.3, 0.4, 0.35])
