@@ -75,23 +75,28 @@ class TaskReport:
 
     def html(self) -> str:
         """The whole document."""
+        return document(self.task.name, self.parts())
+
+    def parts(self) -> list[str]:
+        """What stands in it, as HTML."""
         name = html.escape(self.task.name)
         sources = len(self.trials.present("source"))
         lead = f"{len(self.trials):,} trials in space {html.escape(self.space.name)}"
         lead += f", from {sources} sources" * (sources > 1)
         lead += f"; {self.repeats:,} more only repeat some of them" * (self.repeats > 0)
         if self.others:
-            told = ", ".join(f"{count:,} of {name or 'none'}" for name, count in self.others.items())
+            told = ", ".join(
+                f"{count:,} of {name or 'none'}" for name, count in self.others.items()
+            )
             metric = self.trials.present("metric")[0]
             lead += html.escape(f"; left out because they are not of {metric}: {told}")
-        parts = [
+        return [
             f"<h1>{name}</h1>",
             f'<p class="lead">{lead}.</p>',
             self._facts(),
             *self._recommended(),
             *self._measured(),
         ]
-        return document(self.task.name, parts)
 
     def _facts(self) -> str:
         task = self.task

@@ -41,6 +41,10 @@ class SearchReport:
 
     def html(self) -> str:
         """The whole document."""
+        return document(self.found.study, self.parts())
+
+    def parts(self) -> list[str]:
+        """What stands in it, as HTML."""
         found = self.found
         best = "none" if found.best is None else f"{found.best.score:.4f}"
         name = html.escape(found.study)
@@ -48,7 +52,7 @@ class SearchReport:
             f"{len(found.trials):,} trials on task {html.escape(found.plan.task)} in space "
             f"{html.escape(found.plan.space)}, {found.epochs_used:,} epochs; best score {best}."
         )
-        parts = [
+        return [
             f"<h1>Search {name}</h1>",
             f'<p class="lead">{lead}</p>',
             *self._progress(),
@@ -57,7 +61,6 @@ class SearchReport:
             *self._runs(),
             *self._table(),
         ]
-        return document(found.study, parts)
 
     @property
     def metric(self) -> str:

@@ -1,4 +1,4 @@
-"""``metanas report``: one HTML file about a task or a search."""
+"""``metanas report``: one HTML file about a task or a search, or both where they share a name."""
 
 from __future__ import annotations
 
@@ -11,11 +11,16 @@ from metanas.cli.arguments import Commands, add_config, add_network_options, che
 from metanas.cli.opened import opened
 from metanas.cli.output import emit
 from metanas.cli.zero_shot import add_zero_shot_options, settings
+from metanas.settings import SettingsError
 
 if TYPE_CHECKING:
     import optuna
 
+    from metadata_store.records import Task
     from metadata_store.store import MetadataStore
+
+BESIDES = ("name", "out", "store", "json", "verbose", "run", "output")
+"""What is not about a recommendation, and so goes with a study too."""
 
 
 def add_commands(commands: Commands) -> None:
@@ -32,18 +37,25 @@ def add_commands(commands: Commands) -> None:
 
 def _report(given: Namespace) -> None:
     from metadata_store.errors import UnknownTask
+    from metanas.report import document
     from metanas.search.study import known_study, study_names
 
     check_writable(given.out)
+    parts: list[str] = []
     with opened(given) as store, _studies(given) as storage:
-        if given.name in study_names(storage):
-            text = _of_search(known_study(storage, given.name), store)
-        else:
-            try:
-                text = _of_task(given, store)
-            except UnknownTask as error:
+        searched = given.name in study_names(storage)
+        try:
+            task = store.task(given.name)
+        except UnknownTask as error:
+            if not searched:
                 raise UnknownTask(f"{error}; nor is there a study of that name") from None
-    given.out.write_text(text, encoding="utf-8")
+            task = None
+            _check_unused(given)
+        if searched:
+            parts += _of_search(known_study(storage, given.name), store)
+        if task is not None:
+            parts += _of_task(given, store, task)
+    given.out.write_text(document(given.name, parts), encoding="utf-8")
     emit(given, {"file": str(given.out)}, f"written: {given.out}")
 
 
@@ -55,20 +67,31 @@ def _studies(given: Namespace) -> AbstractContextManager[optuna.storages.BaseSto
     return open_storage(user_url(given.store), make=False)
 
 
-def _of_task(given: Namespace, store: MetadataStore) -> str:
+def _check_unused(given: Namespace) -> None:
+    """A study alone has no recommendation that options could change."""
+    told = {name for name, value in vars(given).items() if value is not None}
+    unused = sorted(told.difference(BESIDES))
+    if unused:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in unused)
+        raise SettingsError(
+            f"{given.name!r} is a study, and its report has no recommendation: "
+            f"{options} {'plays' if len(unused) == 1 else 'play'} no part"
+        )
+
+
+def _of_task(given: Namespace, store: MetadataStore, task: Task) -> list[str]:
     from metanas.assemble import make_space
     from metanas.report import task_report
 
     asked = settings(given)
-    task = store.task(given.name)
-    return task_report(asked, store, task, make_space(asked.space, store)).html()
+    return task_report(asked, store, task, make_space(asked.space, store)).parts()
 
 
-def _of_search(study: optuna.Study, store: MetadataStore) -> str:
+def _of_search(study: optuna.Study, store: MetadataStore) -> list[str]:
     from metanas.assemble import make_space
     from metanas.search_report import search_report
     from metanas.settings import Named
     from metanas.warm_start import result
 
     found = result(study)
-    return search_report(found, store, make_space(Named(found.plan.space), store)).html()
+    return search_report(found, store, make_space(Named(found.plan.space), store)).parts()

@@ -1,0 +1,59 @@
+"""Reports on tasks and studies from the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from metadata_store.batch import Trials
+from metadata_store.store import open_store
+from metadata_store.table import write_table
+from tests.contracts.command_line import CommandLine, command_line
+from tests.contracts.searches import source_trials_of
+
+
+@pytest.fixture
+def metanas(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> CommandLine:
+    """Its store has task one; table.parquet has task target."""
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    with open_store(url) as store:
+        store.add_trials(source_trials_of(["one"]))
+    write_table(tmp_path / "table.parquet", [Trials.of(source_trials_of(["target"]))])
+    return command_line(url, capsys)
+
+
+def searched(metanas: CommandLine, tmp_path: Path, study: str) -> None:
+    table = str(tmp_path / "table.parquet")
+    run = ["search", "target", "--oracle", table, "--no-mlflow", "--sampler", "random"]
+    metanas.ok(*run, "--budget", "2", "--study", study)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--max-params", "5", "--space", "nope"], "--max-params, --space play no part"),
+        (["--seed", "0"], "--seed plays no part"),
+        (["--config", "missing.yaml"], "--config plays no part"),
+    ],
+)
+def test_options_of_a_recommendation_are_refused_for_a_study(
+    metanas: CommandLine, tmp_path: Path, options: list[str], told: str
+) -> None:
+    searched(metanas, tmp_path, "s")
+    file = tmp_path / "s.html"
+    assert told in metanas.wrong("report", "s", "--out", str(file), *options)
+    assert not file.exists()
+    metanas.ok("report", "s", "--out", str(file))
+    assert "Search s" in file.read_text("utf-8")
+
+
+def test_a_task_and_a_study_of_one_name_share_a_page(metanas: CommandLine, tmp_path: Path) -> None:
+    searched(metanas, tmp_path, "target")
+    file = tmp_path / "target.html"
+    metanas.ok("report", "target", "--out", str(file), "--space", "mini", "--predictor", "ridge")
+    text = file.read_text("utf-8")
+    assert text.count("<!doctype html>") == 1
+    assert text.index("<h1>Search target</h1>") < text.index("<h1>target</h1>")
+    assert "2 trials in space mini" in text
+    assert "Recommended" in text
