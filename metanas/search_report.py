@@ -117,8 +117,14 @@ class SearchReport:
             )
         else:
             parts.append("<p>Nothing was learned from other tasks: a cold start.</p>")
-        rows = list(found.settings.items())
-        return [*parts, f"<details><summary>Settings</summary>{table(rows)}</details>"]
+        settings = table(list(found.settings.items()))
+        later = [
+            (f"trial {number}", ", ".join(f"{name} {value}" for name, value in changed.items()))
+            for number, changed in found.changes.items()
+        ]
+        if later:
+            settings += f"<p>Resumed with others:</p>{table(later, ('from', 'changed'))}"
+        return [*parts, f"<details><summary>Settings</summary>{settings}</details>"]
 
     def _runs(self) -> list[str]:
         trials = self.found.trials[-MOST_CURVES:]

@@ -11,7 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
+
+from optuna.trial import FrozenTrial, TrialState
 
 from metadata_store.batch import Trials
 from metadata_store.records import Architecture, Trial
@@ -28,7 +31,13 @@ if TYPE_CHECKING:
     import optuna
 
 START = "metanas:start"
-"""Attribute of a study: what it learned from."""
+"""Attribute of a study: its first run's settings, and what that learned from."""
+
+RESUMED = "metanas:resumed:"
+"""And those of a later run: the attribute ends with the number of the trial it began at.
+
+Why one each: several processes may resume a study at once, and none overwrites another's.
+"""
 
 LEARNERS = ("sampler", "pruner", "priors")
 """What in a search may learn from other tasks."""
@@ -47,11 +56,13 @@ class Search:
         front: the completed trials that no other beats in all objectives, by number; with
             one objective the best.
         trials: those that ended, by number.
-        neighbours: tasks learned from, and how near each is; weights sum to 1. Empty
-            for a cold start.
-        learned: what in the search learned from them, some of `LEARNERS`.
+        neighbours: tasks that the last run which learned did learn from, and how near each
+            is; weights sum to 1. Empty for a cold start.
+        learned: what in any run learned from other tasks, some of `LEARNERS`.
         priors: how many of their architectures were tried first.
-        settings: of the search, to be shown.
+        settings: of the first run, to be shown.
+        changes: settings that a later run had otherwise than the one before, by the number of
+            the trial it began at.
     """
 
     study: str
@@ -63,6 +74,7 @@ class Search:
     learned: tuple[str, ...]
     priors: int
     settings: Mapping[str, str]
+    changes: Mapping[int, Mapping[str, str]]
 
     @property
     def epochs_used(self) -> int:
@@ -79,25 +91,52 @@ def begin(
     priors: int,
     learners: Sequence[str],
     settings: Mapping[str, str],
+    whole: bool = True,
 ) -> None:
-    """Notes in a new study what it learns from and puts priors at its front, once.
+    """Notes in a study what this run of it learns from; puts priors at a new one's front.
 
     Args:
         learners: what learns from the sources besides the priors, some of `LEARNERS`.
         settings: of the search, to be shown.
+        whole: whether a run begins, and not only one of its workers.
     """
-    if START in patiently(lambda: study.user_attrs):
+    noted: dict[str, Any] = {
+        "neighbours": [[each.task, each.distance, each.weight] for each in neighbours],
+        "learned": list(learners),
+        "settings": dict(settings),
+    }
+    start = patiently(lambda: study.user_attrs).get(START)
+    if start is not None:
+        if whole:
+            number = _next(patiently(lambda: study.get_trials(deepcopy=False)))
+            if number < start["priors"]:  # they are the first trials, and some still wait
+                noted["learned"].append("priors")
+            patiently(lambda: study.set_user_attr(f"{RESUMED}{number}", noted))
         return
     weights = {each.task: each.weight for each in neighbours}
     first = best_sources(sources, space, weights, priors) if len(sources) else []
     enqueue(study, space, first)
-    told = {
-        "neighbours": [[each.task, each.distance, each.weight] for each in neighbours],
-        "priors": len(first),
-        "learned": [*learners, *(["priors"] if first else [])] if neighbours else [],
-        "settings": dict(settings),
+    if first:
+        noted["learned"].append("priors")
+    patiently(lambda: study.set_user_attr(START, {**noted, "priors": len(first)}))
+
+
+def _next(trials: Sequence[FrozenTrial]) -> int:
+    """The number of the trial that begins next: one that waits, else a new one."""
+    waiting = [each.number for each in trials if each.state is TrialState.WAITING]
+    return min(waiting, default=len(trials))
+
+
+def _runs(attributes: Mapping[str, Any]) -> dict[int, Mapping[str, Any]]:
+    """What is noted of each run, by the number of the trial it began at, in order."""
+    if START not in attributes:
+        return {}
+    later = {
+        int(name.removeprefix(RESUMED)): noted
+        for name, noted in attributes.items()
+        if name.startswith(RESUMED)
     }
-    patiently(lambda: study.set_user_attr(START, told))
+    return dict(sorted({0: attributes[START], **later}.items()))
 
 
 def result(study: optuna.Study) -> Search:
@@ -113,20 +152,37 @@ def result(study: optuna.Study) -> Search:
         raise ValueError(f"study {study.study_name!r} was not made by metanas")
     scored = [each for each in trials if each.score is not None]
     best = max(scored, key=lambda each: each.score or 0.0, default=None)
-    start = attributes.get(START, {"neighbours": [], "priors": 0, "settings": {}})
-    # Studies of earlier versions do not say what learned.
-    learned = tuple(start.get("learned", LEARNERS if start["neighbours"] else ()))
+    begun = max((each.number for each in trials), default=-1)
+    # A run that began no trial has changed nothing.
+    runs = {at: run for at, run in _runs(attributes).items() if at == 0 or at <= begun}
+    taught = [run for run in runs.values() if _learned(run)]
     return Search(
         study=study.study_name,
         plan=plan,
         best=best,
         front=_front(scored, plan) if len(plan.objectives) > 1 else (best,) if best else (),
         trials=trials,
-        neighbours=tuple(Neighbour(*each) for each in start["neighbours"]) if learned else (),
-        learned=learned,
-        priors=int(start["priors"]),
-        settings=start["settings"],
+        neighbours=tuple(Neighbour(*each) for each in (taught[-1]["neighbours"] if taught else ())),
+        learned=tuple(each for each in LEARNERS if any(each in _learned(run) for run in taught)),
+        priors=int(attributes.get(START, {}).get("priors", 0)),
+        settings=runs[0]["settings"] if runs else {},
+        changes={
+            at: changed
+            for (_, before), (at, run) in pairwise(runs.items())
+            if (changed := _changed(before["settings"], run["settings"]))
+        },
     )
+
+
+def _learned(run: Mapping[str, Any]) -> tuple[str, ...]:
+    # Studies of earlier versions do not say what learned.
+    return tuple(run.get("learned", LEARNERS if run["neighbours"] else ()))
+
+
+def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
+    names = [*now, *(name for name in before if name not in now)]
+    told = {name: now.get(name, "default") for name in names}
+    return {name: value for name, value in told.items() if value != before.get(name, "default")}
 
 
 def _front(trials: Sequence[Ran], plan: Plan) -> tuple[Ran, ...]:

@@ -130,6 +130,7 @@ def prepare(job: Job, store: MetadataStore, storage: optuna.storages.BaseStorage
         priors=min(_priors(settings), settings.budget),
         learners=_learners(settings, scored=scored, curves=sources),
         settings=_shown(job, space),
+        whole=job.worker == 0,
     )
     return Prepared(job, study, store, space, task, measure)
 

@@ -57,3 +57,18 @@ def test_a_task_and_a_study_of_one_name_share_a_page(metanas: CommandLine, tmp_p
     assert text.index("<h1>Search target</h1>") < text.index("<h1>target</h1>")
     assert "2 trials in space mini" in text
     assert "Recommended" in text
+
+
+def test_a_resumed_study_tells_the_settings_of_each_run(
+    metanas: CommandLine, tmp_path: Path
+) -> None:
+    searched(metanas, tmp_path, "s")
+    run = ["search", "target", "--oracle", str(tmp_path / "table.parquet"), "--no-mlflow"]
+    others = ["--budget", "5", "--sampler", "tpe", "--pruner", "median", "--seed", "5"]
+    metanas.ok(*run, "--study", "s", *others)
+    file = tmp_path / "s.html"
+    metanas.ok("report", "s", "--out", str(file))
+    text = file.read_text("utf-8").replace(' class="wrap"', "")
+    changed = "sampler tpe, pruner median, budget 5, seed 5"
+    assert "<td>sampler</td><td>random</td>" in text
+    assert f"<td>trial 2</td><td>{changed}</td>" in text

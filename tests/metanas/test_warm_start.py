@@ -1,0 +1,102 @@
+"""What a study keeps of its runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import optuna
+import pytest
+
+from metadata_store.batch import Trials
+from metadata_store.memory import MemoryStore
+from metanas.search.worker import work
+from metanas.search_report import search_report
+from metanas.warm_start import START, begin, result
+from tasks.similarity import Neighbour
+from tests.contracts.searches import SPACE, share, source_trials_of, study_in
+
+ONE = Neighbour("one", 0.5, 1.0)
+FIRST = {"sampler": "random", "pruner": "none", "budget": "3", "seed": "0"}
+OTHERS = {"sampler": "tpe", "pruner": "median", "budget": "9", "seed": "5"}
+
+
+@pytest.fixture
+def study() -> optuna.Study:
+    return study_in(optuna.storages.InMemoryStorage())
+
+
+def run(
+    study: optuna.Study,
+    settings: dict[str, str],
+    *,
+    trials: int,
+    learners: Sequence[str] = (),
+    priors: int = 0,
+    whole: bool = True,
+) -> None:
+    """A run until the study has so many trials."""
+    begin(
+        study,
+        SPACE,
+        neighbours=[ONE],
+        sources=Trials.of(source_trials_of(["one"])),
+        priors=priors,
+        learners=learners,
+        settings=settings,
+        whole=whole,
+    )
+    if trials:
+        work(study, share(MemoryStore(), budget=trials))
+
+
+def test_a_resumed_study_tells_what_each_run_changed_and_from_which_trial(
+    study: optuna.Study,
+) -> None:
+    run(study, FIRST, trials=3)
+    run(study, FIRST, trials=4)
+    run(study, OTHERS, trials=6)
+    run(study, {**OTHERS, "device": "cuda"}, trials=7)
+    run(study, OTHERS, trials=8)
+    found = result(study)
+    assert found.settings == FIRST
+    assert found.changes == {4: OTHERS, 6: {"device": "cuda"}, 7: {"device": "default"}}
+    text = search_report(found, MemoryStore(), SPACE).html()
+    told = "sampler tpe, pruner median, budget 9, seed 5"
+    assert f"<td>trial 4</td><td>{told}</td>" in text.replace(' class="wrap"', "")
+
+
+def test_a_run_that_began_no_trial_and_a_worker_of_one_change_nothing(study: optuna.Study) -> None:
+    run(study, FIRST, trials=2)
+    run(study, OTHERS, trials=2)
+    run(study, OTHERS, trials=2, whole=False)
+    assert result(study).changes == {}
+    run(study, {**FIRST, "budget": "4"}, trials=4)
+    assert result(study).changes == {2: {"budget": "4"}}
+
+
+def test_what_a_later_run_learned_from_counts_too(study: optuna.Study) -> None:
+    run(study, FIRST, trials=2)
+    assert (result(study).neighbours, result(study).learned) == ((), ())
+    run(study, OTHERS, trials=3, learners=["sampler"])
+    run(study, FIRST, trials=4)
+    assert (result(study).neighbours, result(study).learned) == ((ONE,), ("sampler",))
+    run(study, FIRST, trials=5, learners=["pruner"])
+    assert result(study).learned == ("sampler", "pruner")
+
+
+def test_priors_that_wait_for_the_run_after_are_learned_from_there(study: optuna.Study) -> None:
+    run(study, OTHERS, trials=0, priors=2)
+    run(study, FIRST, trials=3, priors=2)
+    found = result(study)
+    assert (found.learned, found.priors, found.settings) == (("priors",), 2, FIRST)
+
+
+def test_a_study_of_an_earlier_version_is_read_and_resumed(study: optuna.Study) -> None:
+    told = {"neighbours": [["one", 0.5, 1.0]], "priors": 0, "settings": FIRST}
+    study.set_user_attr(START, told)
+    found = result(study)
+    assert (found.neighbours, found.settings, found.changes) == ((ONE,), FIRST, {})
+    assert found.learned
+    run(study, OTHERS, trials=1)
+    run(study, FIRST, trials=2)
+    assert result(study).changes == {1: FIRST}
