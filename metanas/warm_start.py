@@ -271,12 +271,12 @@ class SearchLog:
         return list(batch.where(source=source_of(self._study.study_name)))
 
     def _tags(self) -> dict[tuple[Architecture, int], dict[str, str]]:
-        """What the study knows of each trial that ended."""
+        """What the study knows of each trial that ended, the first of equal replays."""
         return {
             (each.architecture, each.seed): {
                 "metanas.study": self._study.study_name,
                 "metanas.number": str(each.number),
                 **({"metanas.reason": each.reason} if each.reason else {}),
             }
-            for each in patiently(lambda: ran(self._study))
+            for each in reversed(patiently(lambda: ran(self._study)))
         }

@@ -54,7 +54,8 @@ class Sources:
     def of(cls, trials: Trials, space: SearchSpace, outcome: str) -> Sources | None:
         """From finished and failed runs, None where there are too few.
 
-        Only trials of the metric that most have are used: others share no scale.
+        Only trials of the metric that most have are used: others share no scale. Of copies
+        one counts, see `without_copies`.
         """
         trials = trials.where(space=space.name)
         usable = trials.take(~trials.stopped & (trials.lengths > 0))
@@ -63,7 +64,7 @@ class Sources:
         counts = np.bincount(
             usable.codes("metric")[usable.completed], minlength=len(usable.names("metric"))
         )
-        usable = usable.where(metric=usable.names("metric")[int(counts.argmax())])
+        usable = without_copies(usable.where(metric=usable.names("metric")[int(counts.argmax())]))
         if usable.lengths[usable.completed].max() < 2:
             return None
         grid = Grid.of(usable)
@@ -122,6 +123,28 @@ def _moves(curves: Floats) -> bool:
     """Whether a task's runs, (n, positions), begin with numbers and differ at all."""
     finite = curves[np.isfinite(curves)]
     return bool(np.isfinite(curves[:, 0]).any() and len(finite) and np.ptp(finite) > 0.0)
+
+
+def without_copies(trials: Trials) -> Trials:
+    """Without trials whose curve another trial of the same task and architecture has.
+
+    A search on a table stores again what the table knew: that is no second measurement, and
+    would pass for one without chance in it. Curves of one value stay: a network that learns
+    nothing has the same curve whatever the seed. Completed trials come first, then the
+    earlier ones.
+    """
+    seen: set[tuple[int, int, bytes, bytes]] = set()
+    kept = []
+    task, offsets = trials.codes("task"), trials.offsets
+    for row in np.argsort(~trials.completed, kind="stable").tolist():
+        part = slice(offsets[row], offsets[row + 1])
+        values = trials.flat_values[part]
+        of = int(task[row]), int(trials.architecture_codes[row])
+        key = *of, trials.flat_epochs[part].tobytes(), values.tobytes()
+        if key not in seen or (values == values[:1]).all():
+            kept.append(row)
+        seen.add(key)
+    return trials if len(kept) == len(trials) else trials.take(sorted(kept))
 
 
 def whole_on(grid: Grid, trials: Trials, row: int) -> Floats:

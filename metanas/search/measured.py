@@ -44,10 +44,12 @@ class Measure:
     Attributes:
         metric: of all curves.
         begin: the measurement of an architecture on a task with a seed; may raise.
+        replays: whether another seed may give what was measured before, and no news.
     """
 
     metric: str
     begin: Callable[[Architecture, Task, int], Measurement]
+    replays: bool = False
 
 
 def training(evaluator: Scratch) -> Measure:
@@ -74,6 +76,7 @@ def replaying(evaluator: Recorded, task: Task) -> Measure:
     return Measure(
         metrics[0],
         lambda architecture, task, seed: _Replay(evaluator, architecture, task, seed),
+        replays=True,
     )
 
 

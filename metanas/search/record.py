@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial
 
 from metadata_store.records import Architecture, Task, Trial, TrialState
 from metanas.search.objective import Outcome
-from metanas.search.study import ARCHITECTURE, RESULT, Plan, counted
+from metanas.search.study import ARCHITECTURE, RESULT, SEED, Plan, counted
 
 SOURCE = "search:"
 STATES = {
@@ -49,6 +49,7 @@ class Ran:
 
     Attributes:
         number: in the study.
+        seed: under which the store has it; a replay repeated has that of the first.
         score: of a completed trial, else None.
         best: highest value seen, whatever the state; None where there is none.
         objectives: values of a completed trial, as the study's plan names them.
@@ -71,14 +72,19 @@ class Ran:
     reason: str
 
 
-def told(outcome: Outcome, reason: str) -> Mapping[str, Any]:
-    """What `ran` needs besides what Optuna keeps, for an attribute of the trial."""
+def told(outcome: Outcome, reason: str, seed: int) -> Mapping[str, Any]:
+    """What `ran` needs besides what Optuna keeps, for an attribute of the trial.
+
+    Args:
+        seed: under which the store has it.
+    """
     seconds = outcome.seconds if outcome.seconds == outcome.seconds else None
     return {
         "best": outcome.curve.best,
         "epochs": len(outcome.curve),
         "seconds": seconds,
         "reason": reason,
+        "seed": seed,
     }
 
 
@@ -105,7 +111,8 @@ def _ran(trial: FrozenTrial, plan: Plan, begin: Any) -> Ran:
         number=trial.number,
         architecture=Architecture.from_json(plan.space, trial.user_attrs[ARCHITECTURE]),
         state=state,
-        seed=int(trial.user_attrs["seed"]),
+        # Trials of earlier versions are all stored under the seed that they began with.
+        seed=int(kept.get("seed", trial.user_attrs[SEED])),
         score=best if state is TrialState.COMPLETED else None,
         best=best,
         objectives=tuple(trial.values or ()) if state is TrialState.COMPLETED else (),

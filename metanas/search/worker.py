@@ -2,7 +2,8 @@
 
 A trial that ends is written to the store first and then told to the study. A worker
 killed in between leaves a trial that is tried again, found in the store, and told from
-there; so nothing is lost and nothing counted twice.
+there; so nothing is lost and nothing counted twice. What only replays a record that the
+study has replayed before is told alone.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from metadata_store.errors import StoreError
-from metadata_store.records import Architecture, LearningCurve, Task
+from metadata_store.records import Architecture, LearningCurve, Task, Trial
 from metadata_store.records import TrialState as State
 from metadata_store.store import MetadataStore
 from metanas.protocols import SearchSpace
@@ -162,13 +163,17 @@ def _end(
             State.FAILED, outcome.curve, outcome.seconds, outcome.extras, f"has no {missing}"
         )
     record = as_trial(outcome, study.study_name, share.task, architecture, seed)
-    patiently(lambda: share.store.add_trials([record]))
+    # Only one tried before has another seed, see `seed_for`.
+    again = share.measure.replays and seed != share.seed
+    same = _replayed(share, record) if again else None
+    if same is None:
+        patiently(lambda: share.store.add_trials([record]))
     reason = outcome.reason
     if outcome.state is State.STOPPED:
         reason = _explained(_frozen(study, trial))
     if outcome.state is State.FAILED:
         logging.getLogger(__name__).warning("trial %d failed: %s", trial.number, reason)
-    kept = told(outcome, reason)
+    kept = told(outcome, reason, seed if same is None else same.seed)
     end = ENDS[outcome.state]
     numbers = [float(value) for value in values if value is not None]
     try:
@@ -182,6 +187,16 @@ def _end(
         # Another worker had given this one up and goes on with the trial: it finds the
         # result in the store.
         logging.getLogger(__name__).info("trial %d was taken over", trial.number)
+
+
+def _replayed(share: Work, record: Trial) -> Trial | None:
+    """The study's stored trial that replayed the same; kept twice it would pass for two."""
+    batch = patiently(lambda: share.store.batch(tasks=[record.task], space=share.space.name))
+    for each in batch.where(source=record.source):
+        same = each.architecture == record.architecture and each.curve == record.curve
+        if same and each.state is record.state:
+            return each
+    return None
 
 
 def _explained(trial: FrozenTrial) -> str:

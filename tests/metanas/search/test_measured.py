@@ -64,3 +64,22 @@ def test_a_record_without_a_number_is_a_failed_trial() -> None:
     work(study, share(MemoryStore(), replays(table((math.nan,))), budget=1))
     (found,) = ran(study)
     assert (found.state, found.reason) == (TrialState.FAILED, "diverged in epoch 1")
+
+
+def test_a_record_replayed_again_is_stored_once_and_counts_each_time() -> None:
+    records = [table((0.5, 0.75), seed=0), table((0.5, 0.625), seed=1)]
+    store, study = MemoryStore(), study_of(12)
+    work(study, share(store, replays(*records), budget=5))
+    work(study, share(store, replays(*records), budget=12))
+    kept = {each.seed: each.curve.values for each in store.trials()}
+    assert sorted(kept.values()) == [(0.5, 0.625), (0.5, 0.75)]
+    found = ran(study)
+    assert len(found) == 12
+    assert {each.seed for each in found} == set(kept)
+    assert all(each.score == max(kept[each.seed]) for each in found)
+
+
+def test_a_training_that_repeats_a_curve_is_a_measurement_of_its_own() -> None:
+    store = MemoryStore()
+    work(study_of(4), share(store, budget=4))
+    assert len({each.seed for each in store.trials()}) == 4
