@@ -110,9 +110,10 @@ class SearchReport:
         if found.neighbours:
             weights = {each.task: each.weight for each in found.neighbours}
             parts.append(plots.neighbour_bars(weights))
+            learned = f"What learned from them: {', '.join(found.learned)}. "
             tried = found.priors or "None"
             parts.append(
-                f"<p>What learned from them: {', '.join(found.learned)}. "
+                f"<p>{learned * bool(found.learned)}"
                 f"{tried} of their best architectures were set to be tried first.</p>"
             )
         else:

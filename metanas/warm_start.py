@@ -58,7 +58,8 @@ class Search:
         trials: those that ended, by number.
         neighbours: tasks that the last run which learned did learn from, and how near each
             is; weights sum to 1. Empty for a cold start.
-        learned: what in any run learned from other tasks, some of `LEARNERS`.
+        learned: what in any run learned from other tasks, some of `LEARNERS`; empty where that
+            is not known.
         priors: how many of their architectures were tried first.
         settings: of the first run, to be shown.
         changes: settings that a later run had otherwise than the one before, by the number of
@@ -155,7 +156,8 @@ def result(study: optuna.Study) -> Search:
     begun = max((each.number for each in trials), default=-1)
     # A run that began no trial has changed nothing.
     runs = {at: run for at, run in _runs(attributes).items() if at == 0 or at <= begun}
-    taught = [run for run in runs.values() if _learned(run)]
+    # Studies of earlier versions do not say what learned.
+    taught = [run for run in runs.values() if run.get("learned", True)]
     return Search(
         study=study.study_name,
         plan=plan,
@@ -163,7 +165,9 @@ def result(study: optuna.Study) -> Search:
         front=_front(scored, plan) if len(plan.objectives) > 1 else (best,) if best else (),
         trials=trials,
         neighbours=tuple(Neighbour(*each) for each in (taught[-1]["neighbours"] if taught else ())),
-        learned=tuple(each for each in LEARNERS if any(each in _learned(run) for run in taught)),
+        learned=tuple(
+            each for each in LEARNERS if any(each in run.get("learned", ()) for run in taught)
+        ),
         priors=int(attributes.get(START, {}).get("priors", 0)),
         settings=runs[0]["settings"] if runs else {},
         changes={
@@ -172,11 +176,6 @@ def result(study: optuna.Study) -> Search:
             if (changed := _changed(before["settings"], run["settings"]))
         },
     )
-
-
-def _learned(run: Mapping[str, Any]) -> tuple[str, ...]:
-    # Studies of earlier versions do not say what learned.
-    return tuple(run.get("learned", LEARNERS if run["neighbours"] else ()))
 
 
 def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:

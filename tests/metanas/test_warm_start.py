@@ -96,7 +96,10 @@ def test_a_study_of_an_earlier_version_is_read_and_resumed(study: optuna.Study) 
     study.set_user_attr(START, told)
     found = result(study)
     assert (found.neighbours, found.settings, found.changes) == ((ONE,), FIRST, {})
-    assert found.learned
+    assert found.learned == ()
+    text = search_report(found, MemoryStore(), SPACE).html()
+    assert "a cold start" not in text
+    assert "What learned" not in text
     run(study, OTHERS, trials=1)
     run(study, FIRST, trials=2)
     assert result(study).changes == {1: FIRST}
