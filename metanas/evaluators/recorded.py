@@ -19,8 +19,9 @@ class Recorded:
     the same. Among them, those of the asked seed come first, else those of one other
     seed that depends on the asked one only; the first of these is replayed.
 
-    Trials that were stopped are left out, for they would pass for finished ones, and
-    so are those with an empty curve.
+    Trials that did not end are left out, for they would pass for finished ones: those
+    that were stopped, those that failed before their curve diverged, and empty curves.
+    What diverged is replayed, up to its last value, which is not finite.
 
     Args:
         space: says which architectures compute the same.
@@ -32,7 +33,7 @@ class Recorded:
 
     def __init__(self, space: SearchSpace, trials: Trials) -> None:
         usable = trials.where(space=space.name)
-        usable = usable.take(~usable.stopped & (usable.lengths > 0))
+        usable = usable.take(_ended(usable))
         if len(usable) == 0:
             spaces = ", ".join(trials.present("space")) or "none"
             raise ValueError(f"need finished trials of space {space.name!r}, got some of: {spaces}")
@@ -89,3 +90,11 @@ class Recorded:
             for each, code in self._codes.items():
                 self._equals.setdefault(self.space.canonical(each), []).append(code)
         return self._equals.get(self.space.canonical(architecture), [])
+
+
+def _ended(trials: Trials) -> NDArray[np.bool_]:
+    """Which curves hold a training to its end; shape (n,)."""
+    whole = np.array(trials.completed)
+    rows = np.flatnonzero(~whole & ~trials.stopped & (trials.lengths > 0))
+    whole[rows] = ~np.isfinite(trials.flat_values[trials.offsets[rows + 1] - 1])
+    return whole & (trials.lengths > 0)

@@ -109,9 +109,11 @@ def test_an_architectures_own_record_comes_before_its_equals() -> None:
     assert values(evaluator, CONV, "a", 0) == [0.25]
 
 
-def test_stopped_trials_are_not_replayed_and_failed_ones_are() -> None:
+@pytest.mark.parametrize("state", [TrialState.STOPPED, TrialState.FAILED])
+def test_trials_cut_short_are_not_replayed_and_diverged_ones_are(state: TrialState) -> None:
     evaluator = recorded(
-        trial(values=(0.5,), state=TrialState.STOPPED),
+        trial(values=(0.5,), state=state),
+        trial(values=(), state=TrialState.FAILED, seed=1),
         trial(OTHER, values=(0.5, math.nan), state=TrialState.FAILED),
     )
     with pytest.raises(ValueError, match="no record"):
@@ -119,6 +121,15 @@ def test_stopped_trials_are_not_replayed_and_failed_ones_are() -> None:
     first, last = values(evaluator, OTHER, "a", 0)
     assert first == 0.5
     assert math.isnan(last)
+
+
+def test_a_seed_that_failed_is_answered_by_one_that_ended() -> None:
+    evaluator = recorded(
+        trial(values=(0.95,), state=TrialState.FAILED),
+        trial(values=(0.25, 0.5), seed=1),
+    )
+    assert values(evaluator, CONV, "a", 0) == [0.25, 0.5]
+    assert evaluator.trials.present("state") == ["completed"]
 
 
 def test_no_record_says_what_there_is() -> None:
