@@ -29,7 +29,8 @@ from metanas.protocols import SearchSpace
 from metanas.settings import ExperienceSettings, Named, TaskSettings
 from metanas.spaces.random_chooser import RandomChooser
 from metanas.train import train, train_together
-from tasks.register import describes, location_of, register
+from tasks.load import images_of
+from tasks.register import location_of, register, relocated
 
 Progress = Callable[[int, int, str], None]
 """Called with steps done, steps in all, and what is going on."""
@@ -84,7 +85,9 @@ def build(
         How many trials were added.
 
     Raises:
-        ValueError: a task or architecture cannot be read or built.
+        ValueError: a task or architecture cannot be read or built, or a known task's images
+            are not those it is known with.
+        OSError: a task's images are not where the settings say.
         WorkerDied: a process that trained is gone.
     """
     space = space_by_name(settings.space)
@@ -114,6 +117,8 @@ def build(
             if missing:
                 named = settings.source, settings.space, settings.evaluator
                 jobs.append(Job(task, missing, seed, *named, checkpoints))
+    for task in {job.task.name: job.task for job in jobs}.values():
+        _require_known_images(task)
     done = total - sum(len(job.architectures) for job in jobs)
     added = 0
     with closing((spread or Processes(1))(run, jobs)) as finished:
@@ -187,16 +192,24 @@ def _registered(wanted: TaskSettings, store: MetadataStore, progress: Progress) 
     except UnknownTask:
         known = None
     if known is not None and known.kind != TABLE_KIND:
-        if not describes(wanted.data, wanted.kind, known):
-            raise ValueError(
-                f"task {wanted.name!r} is known with {known.kind} data {known.data!r}, "
-                f"not with {wanted.data!r} and the same options; choose another name or store"
-            )
-        return known
+        return relocated(known, wanted.data, wanted.kind)
     progress(0, 1, f"registering {wanted.name}")
     task = register(wanted.name, wanted.data, kind=wanted.kind)
     store.add_task(task)
     return task
+
+
+def _require_known_images(task: Task) -> None:
+    """Raises ValueError: other images lie where the task's are looked for."""
+    data = images_of(task)
+    known = task.n_samples, task.n_classes, task.input_shape
+    found = data.n_samples, len(data.classes), data.shape
+    if known != found:
+        told = ["{:,} images of {} classes and shape {}".format(*each) for each in (known, found)]
+        raise ValueError(
+            f"task {task.name!r} is known with {told[0]}, {task.data} holds {told[1]}; "
+            f"choose another name or store"
+        )
 
 
 def run(job: Job) -> Finished:

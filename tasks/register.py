@@ -12,7 +12,7 @@ from tasks.dcn import characterise
 from tasks.features import above_chance, measure
 from tasks.home import at_home
 from tasks.load import LOADERS, loader_of, prepare
-from tasks.options import compose, parse
+from tasks.options import Options, compose, parse
 from tasks.source import Progress, silent
 
 
@@ -49,10 +49,7 @@ def register(
     if not name:
         raise ValueError("a task needs a name, got an empty one")
     kind = kind or guess_kind(data)
-    loader = loader_of(kind)
-    location, options = parse(data.removeprefix(f"{kind}:"), loader.own)
-    if loader.is_path:
-        location = str(at_home(location).resolve())
+    location, options = _located(data, kind)
     options = replace(
         options,
         size=options.size if size is None else size,
@@ -80,18 +77,31 @@ def register(
     )
 
 
-def describes(data: str, kind: str | None, task: Task) -> bool:
-    """Whether a task was registered from such data.
+def relocated(task: Task, data: str, kind: str | None = None) -> Task:
+    """A known task whose images lie where `data` says; nothing is read.
 
-    Where the file or folder lies does not matter.
+    Raises:
+        ValueError: the file or folder is named otherwise, or the kind or an option differs.
     """
-    if kind is not None and kind != task.kind:
-        return False
-    own = loader_of(task.kind).own
-    (asked, wanted), (known, found) = (
-        parse(each.removeprefix(f"{task.kind}:"), own) for each in (data, task.data)
+    if kind in (None, task.kind):
+        own = loader_of(task.kind).own
+        (asked, wanted), (known, found) = (
+            parse(each.removeprefix(f"{task.kind}:"), own) for each in (data, task.data)
+        )
+        location, _ = _located(data, task.kind)
+        # A link goes by its own name too.
+        if Path(known).name in (Path(asked).name, Path(location).name) and wanted == found:
+            return replace(task, data=compose(location, wanted))
+    raise ValueError(
+        f"task {task.name!r} is known with {task.kind} data {task.data!r}, "
+        f"not with {data!r} and the same options; choose another name or store"
     )
-    return Path(asked).name == Path(known).name and wanted == found
+
+
+def _located(data: str, kind: str) -> tuple[str, Options]:
+    loader = loader_of(kind)
+    location, options = parse(data.removeprefix(f"{kind}:"), loader.own)
+    return str(at_home(location).resolve()) if loader.is_path else location, options
 
 
 def guess_kind(data: str) -> str:

@@ -1,10 +1,12 @@
 import json
+import shutil
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from metadata_store.memory import MemoryStore
 from metadata_store.records import Architecture, Task, Trial
@@ -223,6 +225,60 @@ def test_a_machine_without_the_device_can_lead_a_build(
     store, _ = experienced
     added = built_here(elsewhere, store, tmp_path)
     assert added == 0
+
+
+def images(folder: Path, *, bright: bool, count: int = 8) -> str:
+    """A folder of two classes, one above and one below a mean of 0.5; its location."""
+    for name, grey in (("a", 160 if bright else 40), ("b", 220 if bright else 90)):
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            Image.new("L", (8, 8), grey + number).save(folder / name / f"{number}.png")
+    return str(folder)
+
+
+def of_folder(data: str, architectures: int) -> ExperienceSettings:
+    tasks = (TaskSettings("photos", data),)
+    return replace(SETTINGS, tasks=tasks, architectures=architectures, always=())
+
+
+def test_a_known_tasks_images_are_read_where_the_settings_say(tmp_path: Path) -> None:
+    old = images(tmp_path / "old" / "photos", bright=False)
+    new = images(tmp_path / "new" / "photos", bright=True)
+    store = MemoryStore()
+    built_here(of_folder(old, 1), store, tmp_path)
+    jobs: list[experience.Job] = []
+
+    def noted(run: object, asked: Iterable[experience.Job]) -> Generator[experience.Finished]:
+        jobs.extend(asked)
+        yield from ()
+
+    built_here(of_folder(new, 2), store, tmp_path, spread=noted)
+    (job,) = jobs
+    assert job.task.data == new
+    shutil.rmtree(tmp_path / "old")
+    assert built_here(of_folder(new, 2), store, tmp_path) == 1
+    assert store.task("photos").data == old
+
+
+def test_a_shipped_tasks_images_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = images(tmp_path / "photos", bright=True)
+    store = MemoryStore()
+    built_here(of_folder(data, 1), store, tmp_path)
+    shipped = holding([replace(store.task("photos"), data="photos")], store.trials())
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert built_here(of_folder("../photos", 2), shipped, tmp_path) == 1
+
+
+def test_other_images_than_a_task_is_known_with_are_refused(tmp_path: Path) -> None:
+    store = MemoryStore()
+    built_here(of_folder(images(tmp_path / "photos", bright=True), 1), store, tmp_path)
+    more = images(tmp_path / "new" / "photos", bright=True, count=9)
+    said = r"'photos' is known with 16 images of 2 classes .* holds 18 images of 2 classes [^\n]*$"
+    with pytest.raises(ValueError, match=said):
+        built_here(of_folder(more, 2), store, tmp_path)
+    with pytest.raises(FileNotFoundError, match="not on this machine"):
+        built_here(of_folder(str(tmp_path / "none" / "photos"), 2), store, tmp_path)
 
 
 def built_here(

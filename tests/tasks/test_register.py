@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tasks.load import load
-from tasks.register import guess_kind, register
+from tasks.register import guess_kind, register, relocated
 
 
 @pytest.fixture
@@ -61,6 +62,22 @@ def test_progress_is_told_of_every_stage(folder: Path) -> None:
     register("zoo", str(folder), progress=lambda done, total, what: told.append(what))
     stages = ["reading images", "measuring features", "training probe networks"]
     assert list(dict.fromkeys(told)) == stages
+
+
+def test_a_known_task_is_told_where_its_images_lie(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = register("zoo", str(folder), limit=12)
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "zoo").symlink_to(folder)
+    (tmp_path / "other").symlink_to(folder)
+    shipped = replace(task, data="zoo#limit=12")
+    monkeypatch.chdir(tmp_path)
+    for asked in ("zoo", "links/zoo", "other", "image_folder:zoo", str(folder)):
+        assert relocated(shipped, f"{asked}#limit=12") == task
+    for asked, kind in (("zoo", None), ("links#limit=12", None), ("zoo#limit=12", "idx")):
+        with pytest.raises(ValueError, match="'zoo' is known with image_folder data"):
+            relocated(shipped, asked, kind)
 
 
 def test_a_task_needs_a_name() -> None:
