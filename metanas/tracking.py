@@ -31,6 +31,15 @@ if TYPE_CHECKING:
 
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 PARENT_TAG = "mlflow.parentRunId"
+OPENED_TAG = "metanas.opened"
+"""When logging of a trial began, in milliseconds: its run's start is that of the training."""
+
+CUT_OFF = 5 * 60 * 1000
+"""Milliseconds after which a run still open was cut off; logging takes seconds."""
+
+GONE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+"""What MLflow says of a run that it never had, and of a deleted one."""
+
 STATUS = {TrialState(state): status for status, state in STATES.items()}
 
 PARAMS_AT_ONCE = 100
@@ -38,6 +47,9 @@ METRICS_AT_ONCE = 800
 """MLflow takes at most 100 parameters, and 1,000 entries in all, in one request."""
 
 RUNS_AT_ONCE = 500
+
+Identity = tuple[str, Architecture, int, str]
+"""Of a trial, see `Trial.identity`."""
 
 NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
@@ -47,6 +59,10 @@ TEXT_LENGTH = 1_000
 
 class TrackingError(OSError):
     """MLflow could not be reached, or refused; nothing else is affected."""
+
+
+class RunGone(TrackingError):
+    """MLflow was reached, and has no such run."""
 
 
 def default_uri() -> str:
@@ -104,7 +120,7 @@ class MlflowSink:
             run = self._open(
                 client,
                 f"{trial.task} {trial.architecture.key[:8]} seed {trial.seed}",
-                {**_cut(tags), **tags_of(trial), **_told(trial)},
+                {**_cut(tags), **tags_of(trial), **_told(trial), OPENED_TAG: str(now)},
                 now - taken,
             )
             _log(client, run, _metrics(trial, now), _params(trial.architecture.choices))
@@ -131,29 +147,50 @@ class MlflowSink:
         """The sink that logs under a run that `start` opened before.
 
         Raises:
-            TrackingError: MLflow cannot be reached, or has no such run.
+            RunGone: MLflow has no such run, or it was deleted.
+            TrackingError: MLflow cannot be reached.
         """
+        from mlflow.exceptions import MlflowException
+
         with connected(self.uri, raising=TrackingError) as client:
-            client.update_run(run, status="RUNNING")
+            try:
+                client.update_run(run, status="RUNNING")
+            except MlflowException as error:
+                if error.error_code not in GONE:
+                    raise
+                raise RunGone(f"MLflow has no run {run}") from error
         return replace(self, parent=run)
 
-    def logged(self, source: str) -> set[tuple[str, Architecture, int, str]]:
-        """Identities of the trials of a source that were logged to their end.
+    def logged(self, trial: Trial | None = None) -> dict[Identity, bool]:
+        """Trials logged under the parent run, by identity, and whether to their end.
 
-        Runs of it that were cut off are deleted, so call it while nobody else logs them.
+        One that is not may be in logging elsewhere right now. Runs that were cut off
+        minutes ago are deleted, and their trials are not among these.
+
+        Args:
+            trial: look for this one only.
 
         Raises:
+            ValueError: the sink has no parent run.
             TrackingError: MLflow cannot be reached or refuses.
         """
-        found = set()
+        if self.parent is None:
+            raise ValueError("need a sink that start() gave, got one without a parent run")
+        tags = {PARENT_TAG: self.parent}
+        if trial is not None:
+            told = _told(trial)
+            tags |= {name: told[name] for name in ("metanas.architecture", "metanas.seed")}
+        found: dict[Identity, bool] = {}
         with connected(self.uri, raising=TrackingError, create=True) as client:
-            for run in _runs(client, self._experiment_id(client), source[:TEXT_LENGTH]):
-                if run.info.status not in STATES:
+            for run in _runs(client, self._experiment_id(client), tags):
+                ended = run.info.status in STATES
+                if not ended and _opened(run) < time.time() * 1000 - CUT_OFF:
                     client.delete_run(run.info.run_id)
                     continue
                 fields = fields_of(run.data.tags)
                 architecture = Architecture(fields["space"], fields["choices"])
-                found.add((fields["task"], architecture, fields["seed"], fields["source"]))
+                identity = fields["task"], architecture, fields["seed"], fields["source"]
+                found[identity] = ended or found.get(identity, False)
         return found
 
     def finish(self, *, failed: bool = False) -> None:
@@ -210,19 +247,22 @@ def _log(
         del metrics[:METRICS_AT_ONCE], params[:PARAMS_AT_ONCE]
 
 
-def _runs(client: MlflowClient, experiment: str, source: str) -> Iterator[Run]:
-    """The runs of a source's trials."""
-    text = source.replace("'", "")
+def _runs(client: MlflowClient, experiment: str, tags: Mapping[str, str]) -> Iterator[Run]:
+    """The runs with these tags, whose texts hold no quotes."""
     token: str | None = ""
     while token is not None:
         page = client.search_runs(
             [experiment],
-            f"tags.`metanas.source` = '{text}'",
+            " and ".join(f"tags.`{name}` = '{text}'" for name, text in tags.items()),
             max_results=RUNS_AT_ONCE,
             page_token=token or None,
         )
         yield from page
         token = page.token or None
+
+
+def _opened(run: Run) -> int:
+    return int(run.data.tags.get(OPENED_TAG, run.info.start_time))
 
 
 def _metrics(trial: Trial, now: int) -> list[Metric]:

@@ -24,7 +24,7 @@ from metanas.search.priors import best_sources, enqueue
 from metanas.search.record import Ran, ran, source_of
 from metanas.search.storage import patiently
 from metanas.search.study import Plan
-from metanas.tracking import MlflowSink, TrackingError
+from metanas.tracking import Identity, MlflowSink, RunGone
 from tasks.similarity import Neighbour
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ LEARNERS = ("sampler", "pruner", "priors")
 """What in a search may learn from other tasks."""
 
 PARENT = "metanas:mlflow"
-"""Attribute of a study: URI and id of its MLflow run."""
+"""Attribute of a study: URI and id of its MLflow run, in each MLflow that it was logged to."""
 
 
 @dataclass(frozen=True)
@@ -205,8 +205,9 @@ def _beats(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
 class SearchLog:
     """A search in MLflow: one run for it, and under that a run a trial.
 
-    What MLflow holds is read from MLflow, so that nothing is logged twice, whichever
-    process logged and whenever it was killed.
+    What MLflow holds is read from under that run, so that nothing is logged twice,
+    whichever process logged and whenever it was killed. Studies of other stores may have
+    the same name, and be logged to the same MLflow.
 
     Args:
         store: has the trials.
@@ -218,7 +219,7 @@ class SearchLog:
         self._store = store
         self._sink = sink
         self._parent: MlflowSink | None = None
-        self._known: set[Any] = set()
+        self._ended: set[Identity] = set()
 
     @property
     def run(self) -> str | None:
@@ -228,22 +229,31 @@ class SearchLog:
     def push(self) -> int:
         """Logs the study's trials that MLflow lacks; says how many.
 
+        One that was cut off while it was logged waits for a push minutes later.
+
         Raises:
             TrackingError: MLflow cannot be reached or refuses.
         """
-        if self._parent is None:
+        # Of two processes that opened a run at once, one has been overruled.
+        if self._parent is None or self.run not in {run for _, run in self._runs()}:
             self._parent = self._opened()
-            self._known = self._sink.logged(source_of(self._study.study_name))
+            self._ended = {each for each, ended in self._parent.logged().items() if ended}
         tags = self._tags()
         missing = [
             each
             for each in self._trials()
-            if each.identity not in self._known and each.identity[1:3] in tags
+            if each.identity not in self._ended and each.identity[1:3] in tags
         ]
+        pushed = 0
         for each in missing:
-            self._parent.log(each, tags=tags[each.identity[1:3]])
-            self._known.add(each.identity)
-        return len(missing)
+            # Another process may go on with the same study: look just before.
+            found = self._parent.logged(each)
+            if each.identity not in found:
+                self._parent.log(each, tags=tags[each.identity[1:3]])
+                pushed += 1
+            if found.get(each.identity, True):
+                self._ended.add(each.identity)
+        return pushed
 
     def finish(self) -> int:
         """The same, and closes the search's run."""
@@ -253,15 +263,22 @@ class SearchLog:
         return pushed
 
     def _opened(self) -> MlflowSink:
-        attributes = patiently(lambda: self._study.user_attrs)
-        uri, run = attributes.get(PARENT, (None, None))
-        if uri == self._sink.uri:
-            with suppress(TrackingError):  # the run may have been deleted
+        runs = self._runs()
+        # The same MLflow may go by several addresses.
+        for _, run in sorted(runs, key=lambda each: each[0] != self._sink.uri):
+            with suppress(RunGone):
                 return self._sink.under(run)
-        settings = attributes.get(START, {}).get("settings", {})
+        settings = patiently(lambda: self._study.user_attrs).get(START, {}).get("settings", {})
         made = self._sink.start(self._study.study_name, settings)
-        patiently(lambda: self._study.set_user_attr(PARENT, [self._sink.uri, made.parent]))
+        runs = [*self._runs(), [self._sink.uri, str(made.parent)]]
+        patiently(lambda: self._study.set_user_attr(PARENT, runs))
         return made
+
+    def _runs(self) -> list[list[str]]:
+        """URI and id of each."""
+        runs: list[Any] = patiently(lambda: self._study.user_attrs).get(PARENT, [])
+        # Once a study kept one only.
+        return [runs] if runs and isinstance(runs[0], str) else runs
 
     def _trials(self) -> list[Trial]:
         plan = Plan.of(self._study)

@@ -24,7 +24,7 @@ from metadata_store.records import Architecture, LearningCurve, Trial, TrialStat
 from metanas import __version__
 from metanas.importers.mlflow import read_mlflow
 from metanas.importers.mlflow_client import ENVIRONMENT, connected
-from metanas.tracking import MlflowSink, TrackingError, default_uri
+from metanas.tracking import OPENED_TAG, MlflowSink, RunGone, TrackingError, default_uri
 from tests.contracts.mlflow_database import copy_to, template
 
 
@@ -339,19 +339,39 @@ def test_a_database_is_made_whole_or_not_at_all(
     assert logged(sink) == [trial()]
 
 
-def test_what_was_logged_to_its_end_is_known_and_the_rest_is_swept_away(sink: MlflowSink) -> None:
-    whole = [trial(seed=seed) for seed in range(3)]
-    for each in whole:
-        sink.log(each, tags={"metanas.reason": "x" * 9000})
-    with connected(sink.uri, raising=AssertionError) as client:
-        run = client.get_run(sink.log(trial(seed=7)))
-        cut = client.create_run(run.info.experiment_id, tags=run.data.tags).info.run_id
+def cut_off(search: MlflowSink, seed: int, *, minutes: float) -> str:
+    """The run of a trial that is still open since some minutes."""
+    with connected(search.uri, raising=AssertionError) as client:
+        run = client.get_run(search.log(trial(seed=seed)))
+        opened = int(time.time() * 1000 - minutes * 60_000)
+        tags = {**run.data.tags, OPENED_TAG: str(opened)}
         client.delete_run(run.info.run_id)
-    assert sink.logged("search:one") == {each.identity for each in whole}
-    assert sink.logged("search:other") == set()
+        # The training was long, so the run seems to have begun before.
+        made = client.create_run(run.info.experiment_id, opened - 10**8, tags)
+    return str(made.info.run_id)
+
+
+def stage(sink: MlflowSink, run: str) -> str:
     with connected(sink.uri, raising=AssertionError) as client:
-        assert client.get_run(cut).info.lifecycle_stage == "deleted"
+        return str(client.get_run(run).info.lifecycle_stage)
+
+
+def test_what_was_logged_is_known_and_what_was_cut_off_is_swept_away(sink: MlflowSink) -> None:
+    whole = [trial(seed=seed) for seed in range(3)]
+    search, other = sink.start("one", {}), sink.start("one", {})
+    for each in whole:
+        search.log(each, tags={"metanas.reason": "x" * 9000})
+    cut, fresh = cut_off(search, 7, minutes=20), cut_off(search, 8, minutes=1)
+    foreign = cut_off(other, 9, minutes=20)
+    ended = {each.identity: True for each in whole}
+    assert search.logged(whole[1]) == {whole[1].identity: True}
+    assert search.logged() == ended | {trial(seed=8).identity: False}
+    assert [stage(sink, run) for run in (cut, fresh, foreign)] == ["deleted", "active", "active"]
+    assert search.logged(trial(seed=7)) == {}
+    assert other.logged() == {}
     assert logged(sink) == whole
+    with pytest.raises(ValueError, match="without a parent run"):
+        sink.logged()
 
 
 def test_a_searchs_run_can_be_opened_again(sink: MlflowSink) -> None:
@@ -367,5 +387,8 @@ def test_a_searchs_run_can_be_opened_again(sink: MlflowSink) -> None:
         runs = client.search_runs([experiment.experiment_id])
     assert run.info.status == "FINISHED"
     assert len(runs) == 3
-    with pytest.raises(TrackingError):
-        sink.under("nosuchrun")
+    with connected(sink.uri, raising=AssertionError) as client:
+        client.delete_run(str(first.parent))
+    for gone in ("nosuchrun", str(first.parent)):
+        with pytest.raises(RunGone, match=f"MLflow has no run {gone}"):
+            sink.under(gone)

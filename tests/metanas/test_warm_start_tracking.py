@@ -1,0 +1,115 @@
+"""A search in MLflow, each trial of it once."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import optuna
+import pytest
+
+from metadata_store.memory import MemoryStore
+from metadata_store.records import Architecture, LearningCurve, Trial, TrialState
+from metanas.importers.mlflow_client import connected
+from metanas.search.record import source_of
+from metanas.search.study import ARCHITECTURE, SEED, Plan, open_study
+from metanas.tracking import OPENED_TAG, PARENT_TAG, MlflowSink
+from metanas.warm_start import PARENT, SearchLog
+from tests.contracts.mlflow_database import copy_to
+
+CELL = Architecture("toy", {"op": "conv"})
+PLAN = Plan("flowers", "toy", ("score",), "{}")
+
+
+@pytest.fixture
+def sink(tmp_path: Path) -> MlflowSink:
+    return MlflowSink(copy_to(tmp_path), "tests")
+
+
+def searched(trials: int) -> tuple[optuna.Study, MemoryStore]:
+    """A study by the name that is the first's on any store, and that store."""
+    study = open_study(optuna.storages.InMemoryStorage(), "flowers-1", PLAN)
+    store = MemoryStore()
+    for seed in range(trials):
+        run(study, store, seed)
+    return study, store
+
+
+def run(study: optuna.Study, store: MemoryStore, seed: int) -> None:
+    attributes = {ARCHITECTURE: CELL.json, SEED: seed}
+    study.add_trial(optuna.trial.create_trial(value=0.5, user_attrs=attributes))
+    curve = LearningCurve("val_accuracy", (1,), (0.5,))
+    state, source = TrialState.COMPLETED, source_of(study.study_name)
+    store.add_trials([Trial("flowers", CELL, curve, state, seed, source)])
+
+
+def children(sink: MlflowSink) -> list[tuple[str, str, int]]:
+    """Parent, status and seed of each trial's run that is there."""
+    with connected(sink.uri, raising=AssertionError) as client:
+        (tests,) = [e for e in client.search_experiments() if e.name == "tests"]
+        runs = client.search_runs([tests.experiment_id])
+    return sorted(
+        (each.data.tags[PARENT_TAG], each.info.status, int(each.data.tags["metanas.seed"]))
+        for each in runs
+        if PARENT_TAG in each.data.tags
+    )
+
+
+def test_studies_of_one_name_in_two_stores_are_both_logged(sink: MlflowSink) -> None:
+    one, other = searched(2), searched(3)
+    logs = SearchLog(*one, sink), SearchLog(*other, sink)
+    assert [log.finish() for log in logs] == [2, 3]
+    assert [SearchLog(*each, sink).finish() for each in (one, other)] == [0, 0]
+    wanted = [(logs[place].run, "FINISHED", seed) for place in (0, 1) for seed in range(2 + place)]
+    assert children(sink) == sorted(wanted)
+
+
+def test_two_processes_that_log_one_study_log_each_trial_once(sink: MlflowSink) -> None:
+    study, store = searched(1)
+    one, other = SearchLog(study, store, sink), SearchLog(study, store, sink)
+    assert (one.push(), other.push()) == (1, 0)
+    run(study, store, 1)
+    assert (one.push(), other.push()) == (1, 0)
+    assert [seed for _, _, seed in children(sink)] == [0, 1]
+
+
+def test_a_trial_in_logging_elsewhere_is_left_alone_until_it_was_cut_off(sink: MlflowSink) -> None:
+    study, store = searched(1)
+    log = SearchLog(study, store, sink)
+    log.push()
+    with connected(sink.uri, raising=AssertionError) as client:
+        (tests,) = [e for e in client.search_experiments() if e.name == "tests"]
+        (child,) = [r for r in client.search_runs([tests.experiment_id]) if r.data.params]
+        client.update_run(child.info.run_id, status="RUNNING")
+    assert SearchLog(study, store, sink).finish() == 0
+    assert [status for _, status, _ in children(sink)] == ["RUNNING"]
+    with connected(sink.uri, raising=AssertionError) as client:
+        client.set_tag(child.info.run_id, OPENED_TAG, str(int(time.time() - 3600) * 1000))
+    assert SearchLog(study, store, sink).finish() == 1
+    assert children(sink) == [(log.run, "FINISHED", 0)]
+
+
+def test_a_study_logged_to_two_places_keeps_its_run_in_each(
+    sink: MlflowSink, tmp_path: Path
+) -> None:
+    study, store = searched(2)
+    (tmp_path / "second").mkdir()
+    second = MlflowSink(copy_to(tmp_path / "second"), "tests")
+    found = [SearchLog(study, store, each).finish() for each in (sink, second, sink, second)]
+    assert found == [2, 2, 0, 0]
+    # The same place by another name, and a study that kept the one run only.
+    again = MlflowSink(str(tmp_path / "mlflow.db"), "tests")
+    assert SearchLog(study, store, again).finish() == 0
+    study.set_user_attr(PARENT, study.user_attrs[PARENT][0])
+    assert SearchLog(study, store, sink).finish() == 0
+
+
+def test_a_run_that_was_overruled_is_given_up(sink: MlflowSink) -> None:
+    study, store = searched(0)
+    one, other = SearchLog(study, store, sink), SearchLog(study, store, sink)
+    one.push()
+    study.set_user_attr(PARENT, [])
+    other.push()
+    run(study, store, 0)
+    assert (one.push(), other.push()) == (1, 0)
+    assert one.run == other.run
