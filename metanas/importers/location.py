@@ -50,8 +50,9 @@ def split(location: str, options: Sequence[str], *, bare: str | None = None) -> 
 
 
 def masked(location: str) -> str:
-    """The location as it may be shown: without the password."""
-    return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", location)
+    """The location, or a text that tells of one, as it may be shown: without the password."""
+    # Users and passwords may hold an @ themselves: the last one before the path ends them.
+    return re.sub(r"(://[^/:]*):[^/]*@", r"\1:***@", location)
 
 
 def existing(path: str) -> Path:

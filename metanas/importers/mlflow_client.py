@@ -60,7 +60,9 @@ def connected(
     except raising:
         raise
     except Exception as error:
-        detail = " ".join(str(error).split())[:200] or type(error).__name__
+        # Masked before it is cut: what is left of an address would not look like one.
+        told = masked(str(error).replace(uri, masked(uri)) if uri else str(error))
+        detail = " ".join(told.split())[:200] or type(error).__name__
         raise raising(f"MLflow at {masked(uri)}: {detail}") from error
 
 

@@ -277,6 +277,8 @@ def test_a_server_that_answers_nonsense_is_a_tracking_error_soon(broken_server: 
     [
         "http://127.0.0.1:9",
         "postgresql://ann:s3cret@127.0.0.1:9/mlflow",
+        "http://ann:x@s3cret@127.0.0.1:9",
+        "what://ann:x@s3cret@127.0.0.1:9/mlflow",
         "sqlite:////proc/nowhere/mlflow.db",
         "nowhere",
         "",

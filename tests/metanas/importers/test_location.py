@@ -35,6 +35,10 @@ def test_unknown_double_and_empty_options_are_errors(options: str) -> None:
 def test_a_password_is_not_shown() -> None:
     assert masked("postgresql://ann:s3cret@host:5432/db#x") == "postgresql://ann:***@host:5432/db#x"
     assert masked("http://host:80/a@b") == "http://host:80/a@b"
+    assert masked("http://ann@host:80/a") == "http://ann@host:80/a"
+    for secret in ("ann:s3@cr:et@", "ann@firm:s3cr@et@"):
+        user = secret.partition(":")[0]
+        assert masked(f"mysql://{secret}host/db") == f"mysql://{user}:***@host/db"
 
 
 def test_a_path_that_is_not_there_is_an_error_that_names_it(tmp_path: Path) -> None:
