@@ -107,14 +107,16 @@ class _Files:
 
 def _images(root: Path) -> Iterator[Path]:
     """Every image file below, in a fixed order."""
-    seen: set[str] = set()
+    ways: dict[Path, tuple[Path, ...]] = {}
     for folder, folders, files in os.walk(root, followlinks=True):
-        # A link to a folder above would be walked for ever.
-        real = os.path.realpath(folder)
-        if real in seen:
+        # A link to a folder above would be walked for ever; one to a folder beside is another
+        # class or part.
+        here = Path(folder)
+        real, above = here.resolve(), ways.get(here.parent, ())
+        if any(real == each or real in each.parents for each in above):
             folders.clear()
             continue
-        seen.add(real)
+        ways[here] = (*above, real)
         folders[:] = sorted(name for name in folders if not _hidden(name))
         for file in (Path(folder, name) for name in sorted(files)):
             if not _hidden(file.name) and file.suffix.lower() in SUFFIXES:

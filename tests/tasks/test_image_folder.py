@@ -148,6 +148,32 @@ def test_a_link_to_a_folder_above_is_not_walked_for_ever(tmp_path: Path) -> None
     assert prepare("image_folder", str(root)).n_samples == 12
 
 
+def test_two_folders_that_link_to_each_other_are_not_walked_for_ever(tmp_path: Path) -> None:
+    root = fill(tmp_path / "zoo", "a", "b")
+    (root / "a" / "other").symlink_to(root / "b", target_is_directory=True)
+    (root / "b" / "other").symlink_to(root / "a", target_is_directory=True)
+    assert prepare("image_folder", str(root)).n_samples == 24
+
+
+def test_a_class_may_be_a_link_to_another(tmp_path: Path) -> None:
+    root = fill(tmp_path / "zoo", "a", "b")
+    (root / "c").symlink_to("a", target_is_directory=True)
+    data = prepare("image_folder", str(root))
+    assert (data.classes, data.n_samples) == (("a", "b", "c"), 18)
+
+
+def test_parts_may_link_to_the_same_folders(tmp_path: Path) -> None:
+    fill(tmp_path / "pool", "a", "b", "c")
+    for part, names in (("train", "abc"), ("val", "ab")):
+        (tmp_path / "zoo" / part).mkdir(parents=True)
+        for name in names:
+            (tmp_path / "zoo" / part / name).symlink_to(tmp_path / "pool" / name)
+    (tmp_path / "zoo" / "val" / "c").symlink_to(tmp_path / "zoo" / "train" / "c")
+    data = prepare("image_folder", str(tmp_path / "zoo"))
+    assert data.classes == ("a", "b", "c")
+    assert (len(data.train), len(data.val)) == (18, 18)
+
+
 def test_unreadable_images_are_skipped_and_counted(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
