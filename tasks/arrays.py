@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,17 +59,34 @@ def source_of(
 
 
 def _scaled(images: Mapping[str, NDArray[Any]], where: str) -> dict[str, NDArray[np.uint8]]:
-    """To 0..255, by the range of all parts together."""
-    arrays = list(images.values())
-    for array in arrays:
+    """To 0..255, by the range of all parts of one kind together."""
+    alike: dict[str, dict[str, NDArray[Any]]] = {}
+    for part, array in images.items():
         if array.dtype.kind not in "buif":
             raise ValueError(f"pixels must be numbers, got {array.dtype}: {where}")
-    kind = np.result_type(*arrays).kind
+        alike.setdefault(_kind(array, images.values()), {})[part] = array
+    scaled: dict[str, NDArray[np.uint8]] = {}
+    for group in alike.values():
+        shift, factor = _scale(list(group.values()), where)
+        scaled |= {part: _bytes(array, shift, factor) for part, array in group.items()}
+    return {part: scaled[part] for part in images}
+
+
+def _kind(array: NDArray[Any], among: Iterable[NDArray[Any]]) -> str:
+    """Arrays of one kind have one scale: reals, truths, bytes, or wider whole numbers."""
+    if array.dtype.kind in "fb":
+        return array.dtype.kind
+    wide = any(each.dtype == array.dtype and each.max() > 255 for each in among)
+    return "wide" if wide else "byte"
+
+
+def _scale(arrays: Sequence[NDArray[Any]], where: str) -> tuple[float, float]:
+    """What to add to the pixels of these, and then multiply by, to get 0..255."""
     low = min(float(array.min()) for array in arrays)
     high = max(float(array.max()) for array in arrays)
     if not (math.isfinite(low) and math.isfinite(high)):
         raise ValueError(f"pixels must be finite, found {low} to {high}: {where}")
-    unit = 1.0 if kind == "f" else 255.0
+    unit = 1.0 if arrays[0].dtype.kind == "f" else 255.0
     ranges = (
         (0.0, 1.0, 0.0, 255.0),  # reals in [0, 1], or black and white as 0 and 1
         (-1.0, 1.0, 1.0, 127.5),
@@ -83,7 +100,7 @@ def _scaled(images: Mapping[str, NDArray[Any]], where: str) -> dict[str, NDArray
             f"found {low:g} to {high:g}: {where}"
         )
     _, _, shift, factor = fitting[0]
-    return {part: _bytes(array, shift, factor) for part, array in images.items()}
+    return shift, factor
 
 
 def _bytes(array: NDArray[Any], shift: float, factor: float) -> NDArray[np.uint8]:

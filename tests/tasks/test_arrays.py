@@ -62,6 +62,37 @@ def test_every_scale_becomes_bytes(dtype: str, low: float, high: float) -> None:
 
 
 @pytest.mark.parametrize(
+    ("dtype", "high", "other", "most"),
+    [
+        ("u1", 255, "f4", 1.0),
+        ("u1", 255, "?", 1),
+        ("u1", 255, "u2", 65535),
+        ("f4", 255.0, "u1", 1),
+        ("u1", 255, "f4", 255.0),
+    ],
+)
+def test_parts_of_different_kinds_have_each_their_scale(
+    dtype: str, high: float, other: str, most: float
+) -> None:
+    train, val = ramp((4, 8, 8), dtype, high), np.zeros((4, 8, 8), other)
+    val[:, 0] = most
+    for pair in ((train, val), (val, train)):
+        named = {"train": (pair[0], LABELS), "val": (pair[1], LABELS)}
+        found = source_of(named, "here").images
+        assert [int(found[part].max()) for part in ("train", "val")] == [255, 255]
+        assert list(found) == ["train", "val"]
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "f4"])
+def test_parts_of_one_kind_have_one_scale(dtype: str) -> None:
+    most = {"u1": 255, "u2": 65535, "f4": 255.0}[dtype]
+    train, dark = ramp((4, 8, 8), dtype, most), np.ones((4, 8, 8), dtype)
+    found = source_of({"train": (train, LABELS), "val": (dark, LABELS)}, "here").images
+    assert int(found["train"].max()) == 255
+    assert int(found["val"].max()) <= 1
+
+
+@pytest.mark.parametrize(
     ("images", "message"),
     [
         (np.full((4, 8, 8), 300.0), "pixels must lie in"),
