@@ -109,7 +109,7 @@ def _export(given: Namespace) -> None:
 def _push(given: Namespace) -> None:
     from metadata_store.store import user_url
     from metanas.search.storage import open_storage, quiet
-    from metanas.search.study import known_study, study_names
+    from metanas.search.study import known_study, planned_names
     from metanas.tracking import MlflowSink
     from metanas.warm_start import SearchLog
 
@@ -118,7 +118,7 @@ def _push(given: Namespace) -> None:
     quiet()
     pushed: dict[str, int] = {}
     with opened(given) as store, open_storage(url, make=False) as storage:
-        names = study_names(storage) if given.study is None else [given.study]
+        names = planned_names(storage) if given.study is None else [given.study]
         for name in names:
             study = known_study(storage, name)
             pushed[name] = SearchLog(study, store, sink).finish()

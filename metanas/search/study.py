@@ -214,11 +214,9 @@ def known_study(storage: optuna.storages.BaseStorage, name: str) -> optuna.Study
     Raises:
         UnknownStudy: there is none of that name.
     """
-    names = study_names(storage)
+    names = planned_names(storage)
     if name in names:
-        study = patiently(lambda: optuna.load_study(study_name=name, storage=storage))
-        if Plan.of(study) is not None:
-            return study
+        return patiently(lambda: optuna.load_study(study_name=name, storage=storage))
     near = get_close_matches(name, names, n=3, cutoff=0.5) or names[:3]
     hint = f"there are {', '.join(near)}" if near else "the store has no studies"
     raise UnknownStudy(f"no study {name!r}; {hint}")
@@ -227,6 +225,12 @@ def known_study(storage: optuna.storages.BaseStorage, name: str) -> optuna.Study
 def study_names(storage: optuna.storages.BaseStorage) -> list[str]:
     """Of all studies in the storage."""
     return patiently(lambda: sorted(optuna.get_all_study_names(storage)))
+
+
+def planned_names(storage: optuna.storages.BaseStorage) -> list[str]:
+    """Of the studies that metanas made: others may keep theirs in the same storage."""
+    studies = patiently(storage.get_all_studies)
+    return sorted(each.study_name for each in studies if PLAN in each.user_attrs)
 
 
 def trials_begun(storage: optuna.storages.BaseStorage, name: str) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
+import optuna
 import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
@@ -295,6 +296,17 @@ def test_a_search_trains_prunes_logs_exports_and_reports(
     )
     # What is logged is not logged again.
     assert metanas.ok("store", "push-mlflow") == {"pushed": {"g-1": 2, "s": 0}}
+
+
+def test_studies_of_others_in_the_storage_are_not_logged(metanas: CommandLine, table: Path) -> None:
+    from metanas.search.storage import open_storage
+
+    searched(metanas, table, "--budget", "2", "--sampler", "random", "--study", "s")
+    with open_storage(metanas.url) as storage:
+        optuna.create_study(study_name="mine", storage=storage)
+    assert metanas.ok("store", "push-mlflow") == {"pushed": {"s": 2}}
+    told = metanas.wrong("store", "push-mlflow", "--study", "mine")
+    assert "no study 'mine'; there are s" in told
 
 
 def test_without_mlflow_a_search_goes_on_and_its_trials_are_logged_later(
