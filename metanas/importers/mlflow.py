@@ -8,7 +8,8 @@ Runs of others have no such tag. They are read where the location says how, with
 after ``#``: ``experiment=NAME&metric=val_acc&task=TASK&space=SPACE``, and if need be
 ``direction=minimize`` (the metric is negated) and ``seed=NAME`` (the parameter that is
 the seed and no choice). Their parameters are the choices; the steps of the metric are
-the epochs, counted from 1; the source is ``mlflow:RUN``. Runs still under way are left.
+the epochs, counted from 1, and where all is logged at one step the values as they came;
+the source is ``mlflow:RUN``. Runs still under way are left.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from metanas.importers.mlflow_client import connected
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
+    from mlflow.entities import Metric, Run
 
 TRIAL_TAG = "metanas.trial"
 KIND_TAG = "metanas.kind"
@@ -175,7 +176,7 @@ def _own(client: MlflowClient, run: Run) -> Row:
 def _foreign(client: MlflowClient, run: Run, options: Mapping[str, str]) -> Row:
     minimised = options.get("direction") == "minimize"
     sign, prefix = (-1.0, "negative_") if minimised else (1.0, "")
-    curve = _curve(client, run, options["metric"])
+    curve = _numbered(client, run, options["metric"])
     first = min(curve, default=1)
     choices = {name: _choice(text) for name, text in run.data.params.items()}
     seed = choices.pop(options.get("seed", ""), 0)
@@ -199,9 +200,20 @@ def _foreign(client: MlflowClient, run: Run, options: Mapping[str, str]) -> Row:
 
 def _curve(client: MlflowClient, run: Run, key: str) -> dict[int, float]:
     """The last value logged at each step, by step."""
-    points = client.get_metric_history(run.info.run_id, key)
-    points.sort(key=lambda point: (point.step, point.timestamp))
+    return {point.step: point.value for point in _points(client, run, key)}
+
+
+def _numbered(client: MlflowClient, run: Run, key: str) -> dict[int, float]:
+    """The same; values logged without a step, all at one then, are numbered as they came."""
+    points = _points(client, run, key)
+    if len(points) > 1 and len({point.step for point in points}) == 1:
+        return {number: point.value for number, point in enumerate(points, 1)}
     return {point.step: point.value for point in points}
+
+
+def _points(client: MlflowClient, run: Run, key: str) -> list[Metric]:
+    points = client.get_metric_history(run.info.run_id, key)
+    return sorted(points, key=lambda point: (point.step, point.timestamp))
 
 
 MOST_DIGITS = 18

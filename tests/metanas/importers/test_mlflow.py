@@ -124,6 +124,25 @@ class TestRunsOfOthers:
         (trial,) = read(read_mlflow, f"{uri}#{FOREIGN}")
         assert trial.curve.epochs == (1, 2, 3)
 
+    def test_values_logged_without_a_step_are_numbered_as_they_came(self, uri: str) -> None:
+        with connected(uri, raising=AssertionError) as client:
+            run = client.create_run("0").info.run_id
+            client.log_param(run, "lr", 0.1)
+            for timestamp, value in ((30, 0.3), (10, 0.1), (20, 0.45)):
+                client.log_metric(run, "val_acc", value, timestamp=timestamp)
+            client.set_terminated(run)
+        (trial,) = read(read_mlflow, f"{uri}#{FOREIGN}")
+        assert trial.curve == LearningCurve("val_acc", (1, 2, 3), (0.1, 0.45, 0.3))
+
+    def test_one_value_alone_stays_at_its_step(self, uri: str) -> None:
+        with connected(uri, raising=AssertionError) as client:
+            run = client.create_run("0").info.run_id
+            client.log_param(run, "lr", 0.1)
+            client.log_metric(run, "val_acc", 0.5, step=20)
+            client.set_terminated(run)
+        (trial,) = read(read_mlflow, f"{uri}#{FOREIGN}")
+        assert trial.curve == LearningCurve("val_acc", (20,), (0.5,))
+
     def test_a_minimised_metric_is_negated_and_renamed(self, uri: str) -> None:
         log_foreign(uri)
         (trial,) = read(read_mlflow, f"{uri}#{FOREIGN}&direction=minimize")
