@@ -75,6 +75,20 @@ def _members(path: Path, suffixes: frozenset[str]) -> Iterator[tuple[str, IO[byt
             content = tarred.extractfile(member) if member.isreg() else None
             if content is not None and _asked(member.name, member.size, suffixes):
                 yield member.name, content
+        _require_end(tarred)
+
+
+def _require_end(tarred: tarfile.TarFile) -> None:
+    """Raises tarfile.ReadError: not all was read, for tarfile takes what it cannot for the end."""
+    file = tarred.fileobj
+    file.seek(tarred.offset)
+    length = 0
+    while block := file.read(2**20):
+        length += len(block)
+        if block.strip(b"\0"):
+            raise tarfile.ReadError(f"no member can be read at byte {tarred.offset:,}")
+    if length < tarfile.BLOCKSIZE:
+        raise tarfile.ReadError("it ends without a mark")
 
 
 def _asked(name: str, size: int, suffixes: frozenset[str]) -> bool:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import io
 import tarfile
 import zipfile
@@ -84,6 +85,27 @@ def test_a_truncated_archive_says_so(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-60])
     with pytest.raises(ValueError, match="the archive is damaged"):
         extract(path, tmp_path / "cache", SUFFIXES)
+
+
+@pytest.mark.parametrize("name", ["x.tar", "x.tar.gz"])
+@pytest.mark.parametrize("damage", ["flipped", "zeros", "cut"])
+def test_damage_amid_an_archive_is_not_taken_for_its_end(
+    tmp_path: Path, name: str, damage: str
+) -> None:
+    whole = make_tar(tmp_path / "whole.tar.gz", [f"a/{i}.png" for i in range(9)])
+    content = bytearray(gzip.decompress(whole.read_bytes()))
+    header = slice(6 * 1024, 6 * 1024 + 512)  # of the seventh member
+    if damage == "flipped":
+        content[header.start + 10] ^= 0xFF
+    elif damage == "zeros":
+        content[header] = bytes(512)
+    else:
+        del content[header.start :]
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    with pytest.raises(ValueError, match="the archive is damaged"):
+        extract(path, tmp_path / "cache", SUFFIXES)
+    assert not list((tmp_path / "cache" / "archives").iterdir())
 
 
 def test_another_file_is_no_archive(tmp_path: Path) -> None:
