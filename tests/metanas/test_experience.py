@@ -14,9 +14,11 @@ from metadata_store.reference import reference_batches, reference_tasks
 from metanas import experience
 from metanas.distribute.spread import Spread
 from metanas.evaluators.fused import Fused
+from metanas.protocols import Chooser
 from metanas.settings import ExperienceSettings, Named, TaskSettings
 from metanas.spaces.nasbench201 import NasBench201
 
+OTHER = "|skip_connect~0|+|none~0|none~1|+|none~0|none~1|nor_conv_1x1~2|"
 CELL = "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|skip_connect~1|none~2|"
 SETTINGS = ExperienceSettings(
     tasks=(
@@ -386,6 +388,38 @@ def test_drawn_architectures_compute_different_things() -> None:
 def test_more_architectures_than_there_are_is_an_error() -> None:
     with pytest.raises(ValueError, match="has not 3"):
         experience.draw(_Tiny(), replace(SETTINGS, architectures=3, always=()))
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_space_that_is_used_up_is_told_soon(listed: bool) -> None:
+    drawn = 0
+
+    class Two(NasBench201):
+        def suggest(self, chooser: Chooser) -> Architecture:
+            nonlocal drawn
+            drawn += 1
+            return self.parse(CELL if chooser.suggest_int("n", 0, 1) else OTHER)
+
+        def enumerate(self) -> Any:
+            return [self.parse(CELL), self.parse(OTHER)] if listed else None
+
+    settings = replace(SETTINGS, architectures=1000, always=())
+    with pytest.raises(ValueError, match="has not 1000 different architectures, found 2"):
+        experience.draw(Two(), settings)
+    assert drawn < 5000
+
+
+def test_all_of_a_space_that_can_be_listed_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Lopsided(NasBench201):
+        def suggest(self, chooser: Chooser) -> Architecture:
+            return self.parse(OTHER if chooser.suggest_int("n", 0, 99) == 7 else CELL)
+
+        def enumerate(self) -> Any:
+            return [self.parse(CELL), self.parse(OTHER)]
+
+    monkeypatch.setattr(experience, "IN_VAIN", 3)
+    settings = replace(SETTINGS, architectures=2, always=())
+    assert len(experience.draw(Lopsided(), settings)) == 2
 
 
 class _Tiny(NasBench201):
