@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import pickle
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,13 @@ class Coloured:
             raise IndexError(row)
         pixels = np.random.default_rng(row).integers(0, 256, (20, 30, 3), dtype=np.uint8)
         return Image.fromarray(pixels), row % 3
+
+
+def test_the_readme_names_the_sets() -> None:
+    text = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    (listed,) = re.findall(r"^Of torchvision: ([^.]*)\.$", text, re.MULTILINE)
+    assert re.split(r",\s", listed) == list(SETS)
+    assert f"| {len(SETS)} classification sets of torchvision" in text
 
 
 class TestTorchvision(LoaderContract):
