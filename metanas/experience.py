@@ -242,12 +242,18 @@ def run(job: Job) -> Finished:
 
 
 def _together(fused: Fused, job: Job) -> bool:
-    """Whether to train the architectures at once: where that is faster, or was begun so."""
+    """Whether to train the architectures at once: as was begun, else where that is faster.
+
+    Why: how fast either is differs from one measurement to the next, and a training that
+    was begun the other way would be lost.
+    """
+    alone, asked = fused.alone, job.architectures
     try:
-        return (
-            fused.begun(job.architectures, job.task, seed=job.seed)
-            or fused.gain(job.architectures, job.task) > 1.0
-        )
+        if fused.begun(asked, job.task, seed=job.seed):
+            return True
+        if any(alone.begun(each, job.task, seed=job.seed) for each in asked):
+            return False
+        return fused.gain(asked, job.task) > 1.0
     except NotAlike:
         return False
 

@@ -94,6 +94,10 @@ class Scratch:
         path = self.path(module, [architecture], task, data, lesson)
         return Run(module, lesson, path=path)
 
+    def begun(self, architecture: Architecture, task: Task, *, seed: int) -> bool:
+        """Whether such a training was cut off, or ended, and can go on from its checkpoint."""
+        return bool(self.run(architecture, task, seed=seed).values)
+
     def fresh(self, architecture: Architecture, task: Task, seed: int) -> nn.Module:
         """The network as the seed initialises it."""
         with seeded(mixed_seed(seed, 0), self.device):

@@ -14,6 +14,7 @@ from metadata_store.reference import reference_batches, reference_tasks
 from metanas import experience
 from metanas.distribute.spread import Spread
 from metanas.evaluators.fused import Fused
+from metanas.evaluators.training import Run
 from metanas.protocols import Chooser
 from metanas.settings import ExperienceSettings, Named, TaskSettings
 from metanas.spaces.nasbench201 import NasBench201
@@ -189,6 +190,43 @@ def test_architectures_train_together_where_that_is_faster(
         assert other.state is trial.state
         assert other.extras["params"] == trial.extras["params"]
         assert other.extras["train_loss"] == pytest.approx(trial.extras["train_loss"], rel=1e-3)
+
+
+def test_a_group_that_was_begun_alone_goes_on_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = replace(
+        SETTINGS,
+        tasks=SETTINGS.tasks[:1],
+        architectures=3,
+        together=3,
+        evaluator=SETTINGS.evaluator.but(epochs=2),
+    )
+    trained: list[int] = []
+    train_epoch = Run._train_epoch
+
+    def cut_off(self: Run, epoch: int) -> None:
+        if len(trained) == 3:  # in the second of three trainings
+            raise KeyboardInterrupt
+        trained.append(epoch)
+        train_epoch(self, epoch)
+
+    store = MemoryStore()
+    with monkeypatch.context() as patch:
+        patch.setattr(Fused, "gain", lambda *given: 0.98)
+        patch.setattr(Run, "_train_epoch", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            built_here(settings, store, tmp_path)
+
+    def counted(self: Run, epoch: int) -> None:
+        trained.append(epoch)
+        train_epoch(self, epoch)
+
+    monkeypatch.setattr(Fused, "gain", lambda *given: 1.02)
+    monkeypatch.setattr(Run, "_train_epoch", counted)
+    assert built_here(settings, store, tmp_path) == 3
+    assert trained == [1, 2, 1, 2, 1, 2]
+    assert not list(tmp_path.rglob("*.pt"))
 
 
 def test_networks_that_cannot_be_fused_are_trained_alone(tmp_path: Path) -> None:
