@@ -59,7 +59,8 @@ def extract(path: Path, cache: Path, suffixes: frozenset[str]) -> Path:
                 with content, target.open("wb") as file:
                     shutil.copyfileobj(content, file)
         except DAMAGED as error:
-            raise ValueError(f"the archive is damaged, {error}: {path}") from error
+            told = " ".join(str(error).split())  # of several lines where none can be opened
+            raise ValueError(f"the archive is damaged, {told}: {path}") from error
     return folder
 
 
@@ -79,16 +80,18 @@ def _members(path: Path, suffixes: frozenset[str]) -> Iterator[tuple[str, IO[byt
 
 
 def _require_end(tarred: tarfile.TarFile) -> None:
-    """Raises tarfile.ReadError: not all was read, for tarfile takes what it cannot for the end."""
+    """Raises tarfile.ReadError: not all was read, for tarfile takes what it cannot for the end.
+
+    The end is two blocks of zeros; whatever follows them, a signature say, is no part of it.
+    """
     file = tarred.fileobj
     file.seek(tarred.offset)
-    length = 0
-    while block := file.read(2**20):
-        length += len(block)
+    for _ in range(2):
+        block = file.read(tarfile.BLOCKSIZE)
         if block.strip(b"\0"):
             raise tarfile.ReadError(f"no member can be read at byte {tarred.offset:,}")
-    if length < tarfile.BLOCKSIZE:
-        raise tarfile.ReadError("it ends without a mark")
+        if len(block) < tarfile.BLOCKSIZE:
+            raise tarfile.ReadError("it ends without a mark")
 
 
 def _asked(name: str, size: int, suffixes: frozenset[str]) -> bool:

@@ -32,11 +32,12 @@ class Recorded:
     """
 
     def __init__(self, space: SearchSpace, trials: Trials) -> None:
-        usable = trials.where(space=space.name)
-        usable = usable.take(_ended(usable))
+        own = trials.where(space=space.name)
+        usable = own.take(_ended(own))
         if len(usable) == 0:
             spaces = ", ".join(trials.present("space")) or "none"
-            raise ValueError(f"need finished trials of space {space.name!r}, got some of: {spaces}")
+            found = f"{len(own):,} that were cut short" if len(own) else f"some of: {spaces}"
+            raise ValueError(f"need finished trials of space {space.name!r}, got {found}")
         self.space = space
         self.trials = usable
         self._tasks = {name: code for code, name in enumerate(usable.names("task"))}

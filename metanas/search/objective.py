@@ -112,8 +112,6 @@ def evaluate(
     if not epochs or not math.isfinite(values[-1]):
         when = f"in epoch {epochs[-1]}" if epochs else "before its first epoch"
         return ended(TrialState.FAILED, f"diverged {when}")
-    if recorded is TrialState.FAILED:
-        return ended(TrialState.FAILED, "failed when it was recorded")
     return ended(TrialState.COMPLETED)
 
 

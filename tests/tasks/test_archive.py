@@ -108,6 +108,24 @@ def test_damage_amid_an_archive_is_not_taken_for_its_end(
     assert not list((tmp_path / "cache" / "archives").iterdir())
 
 
+def test_what_follows_the_end_of_an_archive_is_no_damage(tmp_path: Path) -> None:
+    path = make_tar(tmp_path / "x.tar", [f"a/{i}.png" for i in range(9)])
+    with path.open("ab") as file:
+        file.write(b"signed by somebody")
+    folder = extract(path, tmp_path / "cache", SUFFIXES)
+    assert len(list(folder.rglob("*.png"))) == 9
+
+
+def test_damage_is_told_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "x.tar.bz2"
+    with tarfile.open(path, "w:bz2") as tarred:
+        tarred.add(__file__, "a/0.png")
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(ValueError, match=r"^the archive is damaged, .*x\.tar\.bz2$") as error:
+        extract(path, tmp_path / "cache", SUFFIXES)
+    assert "\n" not in str(error.value)
+
+
 def test_another_file_is_no_archive(tmp_path: Path) -> None:
     (tmp_path / "x.txt").touch()
     with pytest.raises(ValueError, match="need a folder of images or an archive"):

@@ -44,7 +44,6 @@ def study_of(times: int) -> optuna.Study:
         ((0.5, 0.75, math.nan), TrialState.COMPLETED),
         ((0.5, math.nan, 0.75), TrialState.COMPLETED),
         ((0.5, math.nan), TrialState.FAILED),
-        ((0.5, 0.75), TrialState.FAILED),
     ],
 )
 def test_a_replay_has_the_state_and_the_score_of_its_record(
