@@ -30,6 +30,9 @@ ALIKE = 0.5
 average, and still pass for its own. As much is foretold amiss of what searches choose, while
 another number of epochs or another width moves scores further."""
 
+TIMES = 2.0
+"""And so many times as far apart, or as near together, as foretold."""
+
 MOST = 2_000
 """So many, drawn at random, say as much as more."""
 
@@ -63,21 +66,23 @@ def normal_scores(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def on_one_footing(parts: Sequence[Measured], describe: Describe) -> list[Measured]:
-    """The sources as if all were the largest, of equally large ones the first.
+    """The sources as if all were the largest that ranks anything, of equals the first.
+
+    Those whose scores compare with its are ranked together with it, the others placed among them.
 
     Args:
         parts: of one task.
 
     Returns:
-        In the same order; the largest is unchanged.
+        In the same order; scores of the sources ranked together are unchanged.
     """
     if len(parts) < 2:
         return list(parts)
-    order = sorted(range(len(parts)), key=lambda i: -len(parts[i]))
+    order = sorted(range(len(parts)), key=lambda i: (not parts[i].normal.any(), -len(parts[i])))
     footing = parts[order[0]]
     foretell = _foreteller(footing, describe)
     expected = {i: _expected(parts[i], footing, foretell) for i in order[1:]}
-    alike = [order[0], *(i for i in order[1:] if _alike(parts[i], footing, expected[i][0]))]
+    alike = [order[0], *(i for i in order[1:] if _alike(parts[i], footing, *expected[i]))]
     whole = _together([parts[i] for i in alike])
     normal = dict(zip(whole.columns.tolist(), whole.normal.tolist(), strict=True))
     placed = []
@@ -90,11 +95,14 @@ def on_one_footing(parts: Sequence[Measured], describe: Describe) -> list[Measur
     return placed
 
 
-def _alike(part: Measured, footing: Measured, expected: Floats) -> bool:
-    """Whether scores are about as high as the largest source's would be."""
+def _alike(part: Measured, footing: Measured, expected: Floats, variance: Floats) -> bool:
+    """Whether scores are about as high, and as far apart, as the largest source's would be."""
+    if len(part) < FEWEST:
+        return False
     order = np.argsort(footing.scores, kind="stable")
     level = np.interp(part.scores, footing.scores[order], footing.normal[order])
-    return len(part) >= FEWEST and bool(abs(level.mean() - expected.mean()) <= ALIKE)
+    off, spread = abs(level.mean() - expected.mean()), _spread(expected, variance)
+    return bool(off <= ALIKE and spread / TIMES <= level.std() <= spread * TIMES)
 
 
 def _together(parts: Sequence[Measured]) -> Measured:
@@ -122,12 +130,19 @@ def _expected(
 
 
 def _placed(part: Measured, footing: Measured, expected: Floats, variance: Floats) -> Measured:
-    spread = np.sqrt(expected.var() + variance.mean())
     own = part.normal.std()
-    normal = expected.mean() + (spread / own if own > 0 else 0.0) * part.normal
+    # Where all scores are equal nothing is said of what is expected.
+    normal = expected
+    if own > 0:
+        normal = expected.mean() + _spread(expected, variance) / own * part.normal
     order = np.argsort(footing.normal, kind="stable")
     scores = np.interp(normal, footing.normal[order], footing.scores[order])
     return Measured(part.columns, scores, normal)
+
+
+def _spread(expected: Floats, variance: Floats) -> float:
+    """Standard deviation to be expected of the architectures' normal scores."""
+    return float(np.sqrt(expected.var() + variance.mean()))
 
 
 def _foreteller(

@@ -53,7 +53,8 @@ class SourceScores:
         """Collects the scored trials of a space.
 
         Raises:
-            ValueError: no trial has a score, or some are of another space.
+            ValueError: no trial has a score, or some are of another space; or an architecture of
+                a task with several sources is none that the space describes.
         """
         batch = Trials.of(trials)
         batch = batch.take(np.isfinite(batch.scores))

@@ -67,7 +67,23 @@ def test_where_nothing_can_be_foretold_ranks_are_those_within_the_source() -> No
     np.testing.assert_allclose(placed.normal, fewer.normal / fewer.normal.std())
 
 
-def test_the_largest_source_stays_as_it_is_wherever_it_stands() -> None:
+def test_a_source_that_is_squeezed_is_placed_though_its_mean_fits() -> None:
+    others = np.arange(200, 350)
+    squeezed = part(others, TRUTH[RANDOM].mean() + 0.01 * TRUTH[others])
+    columns, normal = merged(on_one_footing([part(RANDOM, TRUTH[RANDOM]), squeezed], describe))
+    assert normal[200:].std() == pytest.approx(normal[:200].std(), rel=0.2)
+    assert kendalltau(normal, TRUTH[columns]).statistic > 0.9
+
+
+def test_a_source_that_ranks_nothing_is_no_footing_and_changes_nothing() -> None:
+    known, equal = part(RANDOM[:30], TRUTH[:30]), part(RANDOM[20:80], np.full(60, 0.9))
+    placed, flat = on_one_footing([known, equal], describe)
+    np.testing.assert_array_equal(placed.normal, known.normal)
+    np.testing.assert_array_equal(flat.normal[:10], known.normal[20:])
+    assert np.isfinite(flat.scores).all()
+
+
+def test_the_order_of_the_sources_makes_no_difference() -> None:
     searched = part(GOOD, 0.2 * TRUTH[GOOD] + 40.0)
     there = on_one_footing([part(RANDOM, TRUTH[RANDOM]), searched], describe)
     back = on_one_footing([searched, part(RANDOM, TRUTH[RANDOM])], describe)
@@ -75,7 +91,3 @@ def test_the_largest_source_stays_as_it_is_wherever_it_stands() -> None:
         np.testing.assert_array_equal(one.normal, other.normal)
     alone = part(GOOD, TRUTH[GOOD])
     assert on_one_footing([alone], describe) == [alone]
-    equal = part(GOOD, np.full(len(GOOD), 7.0))
-    flat = on_one_footing([part(RANDOM, TRUTH[RANDOM]), equal], describe)[1]
-    assert np.ptp(flat.normal) == 0.0
-    assert np.isfinite(flat.scores).all()
