@@ -76,7 +76,7 @@ def learn_belief(
     """The belief under which each task's scores are best foretold by the others' weighted ones.
 
     It departs from the usual one only where that gains more than two standard errors over
-    the tasks.
+    the tasks, to the one that gains most beyond them: the highest mean may be a few tasks' alone.
 
     Args:
         normal: normal scores, NaN where not measured; shape (t, architectures).
@@ -92,10 +92,10 @@ def learn_belief(
     qualities = np.array([each for each in found if each is not None])
     if len(qualities) < FEWEST_TASKS:
         return usual
-    best = int(qualities.mean(axis=0).argmax())
-    gains = qualities[:, best] - qualities[:, BELIEFS.index(usual)]
-    clear = gains.mean() > 2.0 * gains.std(ddof=1) / np.sqrt(len(gains))
-    return BELIEFS[best] if clear else usual
+    gains = qualities - qualities[:, [BELIEFS.index(usual)]]
+    surely = gains.mean(axis=0) - 2.0 * gains.std(axis=0, ddof=1) / np.sqrt(len(gains))
+    best = int(surely.argmax())
+    return BELIEFS[best] if surely[best] > 0 else usual
 
 
 def _foretold(

@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from metadata_store.records import Task
 from metanas.predictors.trust import BELIEFS, Belief, learn_belief, trust
@@ -64,3 +65,21 @@ def test_few_tasks_or_few_shared_architectures_teach_nothing() -> None:
 
 def test_the_usual_belief_is_one_of_those_tried() -> None:
     assert Belief() in BELIEFS
+
+
+def test_a_belief_that_gains_surely_goes_before_one_that_gains_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    usual = BELIEFS.index(Belief())
+    sure, risky = [i for i in range(len(BELIEFS)) if i != usual][:2]
+    qualities = np.full((6, len(BELIEFS)), 0.5)
+    qualities[:, sure] += 0.01
+    qualities[:2, risky] += 0.2  # much, but on two tasks of six
+    monkeypatch.setattr(
+        "metanas.predictors.trust._foretold", lambda row, *given: qualities[row].tolist()
+    )
+    tasks = {f"t{i}": Task.table(f"t{i}") for i in range(6)}
+    found = learn_belief(np.zeros((6, 8)), tasks, list(tasks))
+    assert found == BELIEFS[sure]
+    qualities[:, sure] -= 0.02
+    assert learn_belief(np.zeros((6, 8)), tasks, list(tasks)) == Belief()
