@@ -152,7 +152,8 @@ class MlflowSink:
         """
         from mlflow.exceptions import MlflowException
 
-        with connected(self.uri, raising=TrackingError) as client:
+        # A database that is not there yet, or no more, has no runs: that is no failure.
+        with connected(self.uri, raising=TrackingError, create=True) as client:
             try:
                 client.update_run(run, status="RUNNING")
             except MlflowException as error:

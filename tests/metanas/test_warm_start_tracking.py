@@ -104,6 +104,18 @@ def test_a_study_logged_to_two_places_keeps_its_run_in_each(
     assert SearchLog(study, store, sink).finish() == 0
 
 
+def test_a_database_that_is_new_or_was_deleted_is_logged_to_anew(
+    sink: MlflowSink, tmp_path: Path
+) -> None:
+    study, store = searched(2)
+    assert SearchLog(study, store, sink).finish() == 2
+    fresh = MlflowSink(f"sqlite:///{tmp_path / 'new' / 'fresh.db'}", "tests")
+    assert [SearchLog(study, store, each).finish() for each in (fresh, fresh, sink)] == [2, 0, 0]
+    (tmp_path / "mlflow.db").unlink()
+    assert [SearchLog(study, store, each).finish() for each in (sink, sink, fresh)] == [2, 0, 0]
+    assert [seed for _, _, seed in children(sink)] == [0, 1]
+
+
 def test_a_run_that_was_overruled_is_given_up(sink: MlflowSink) -> None:
     study, store = searched(0)
     one, other = SearchLog(study, store, sink), SearchLog(study, store, sink)
