@@ -13,6 +13,17 @@ from urllib.parse import parse_qsl, unquote
 
 from tasks.home import at_home
 
+ACCOUNT = re.compile(
+    r"(://[^/:\s#?]*):"
+    r"(?!\d+[#?]|\d*\W*\s)"  # a port that ends there, or the address itself
+    r"(?:[^/\s]*@|[^/]*@)"
+)
+"""User and password in an address, or in a text that tells of one.
+
+Both may hold an @ themselves, so the last one before the path ends them. A password may
+hold a blank, too, but where an @ comes before it the text goes on after the address.
+"""
+
 Options = tuple[str, dict[str, str]]
 """The part before the ``#``, and the options after it."""
 
@@ -51,8 +62,7 @@ def split(location: str, options: Sequence[str], *, bare: str | None = None) -> 
 
 def masked(location: str) -> str:
     """The location, or a text that tells of one, as it may be shown: without the password."""
-    # Users and passwords may hold an @ themselves: the last one before the path ends them.
-    return re.sub(r"(://[^/:]*):[^/]*@", r"\1:***@", location)
+    return ACCOUNT.sub(r"\1:***@", location)
 
 
 def existing(path: str) -> Path:

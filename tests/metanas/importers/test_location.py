@@ -41,6 +41,30 @@ def test_a_password_is_not_shown() -> None:
         assert masked(f"mysql://{secret}host/db") == f"mysql://{user}:***@host/db"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://host:5000#experiment=me@x.org",
+        "http://host:5000?user=me@x.org",
+        "http://host#a:b=me@x.org",
+        "http://localhost:5000: no answer, write to a@b.c",
+        "no answer (http://localhost:5000), write to a@b.c",
+        "http://localhost: no answer, write to a@b.c",
+    ],
+)
+def test_an_at_sign_past_the_address_is_no_account(text: str) -> None:
+    assert masked(text) == text
+
+
+@pytest.mark.parametrize("secret", ["sec@ret", "s#cr?t", "5ec ret", "$ecret", "#secret", "1234"])
+def test_a_password_is_not_shown_whatever_it_holds(secret: str) -> None:
+    told = "postgresql://bob:***@host: no answer"
+    assert masked(f"postgresql://bob:{secret}@host: no answer") == told
+    if " " not in secret:
+        text = f"postgresql://bob:{secret}@host: no answer, write to a@b.c"
+        assert masked(text) == f"{told}, write to a@b.c"
+
+
 def test_a_path_that_is_not_there_is_an_error_that_names_it(tmp_path: Path) -> None:
     assert existing(str(tmp_path)) == tmp_path
     for path in (str(tmp_path / "no"), ""):
