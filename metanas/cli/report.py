@@ -38,12 +38,12 @@ def add_commands(commands: Commands) -> None:
 def _report(given: Namespace) -> None:
     from metadata_store.errors import UnknownTask
     from metanas.report import document
-    from metanas.search.study import known_study, study_names
+    from metanas.search.study import known_study, planned_names
 
     check_writable(given.out)
     parts: list[str] = []
     with opened(given) as store, _studies(given) as storage:
-        searched = given.name in study_names(storage)
+        searched = given.name in planned_names(storage)
         try:
             task = store.task(given.name)
         except UnknownTask as error:

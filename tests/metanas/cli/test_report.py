@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import optuna
 import pytest
 
 from metadata_store.batch import Trials
@@ -57,6 +58,17 @@ def test_a_task_and_a_study_of_one_name_share_a_page(metanas: CommandLine, tmp_p
     assert text.index("<h1>Search target</h1>") < text.index("<h1>target</h1>")
     assert "2 trials in space mini" in text
     assert "Recommended" in text
+
+
+def test_a_study_of_someone_else_by_a_tasks_name_is_no_part_of_its_report(
+    metanas: CommandLine, tmp_path: Path
+) -> None:
+    for name in ("one", "foreign"):
+        optuna.create_study(study_name=name, storage=f"sqlite:///{tmp_path / 'store.studies.db'}")
+    file = tmp_path / "one.html"
+    metanas.ok("report", "one", "--out", str(file), "--space", "mini", "--predictor", "ridge")
+    assert "Search one" not in file.read_text("utf-8")
+    assert "nor is there a study" in metanas.wrong("report", "foreign", "--out", str(file))
 
 
 def test_a_resumed_study_tells_the_settings_of_each_run(
