@@ -181,7 +181,13 @@ def result(study: optuna.Study) -> Search:
 def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
     names = [*now, *(name for name in before if name not in now)]
     told = {name: now.get(name, "default") for name in names}
-    return {name: value for name, value in told.items() if value != before.get(name, "default")}
+    return {
+        name: value
+        for name, value in told.items()
+        # Earlier versions noted "default" for what they chose: it may be the same.
+        if value != before.get(name, "default")
+        and not any(noted.get(name) == "default" for noted in (before, now))
+    }
 
 
 def _front(trials: Sequence[Ran], plan: Plan) -> tuple[Ran, ...]:

@@ -103,3 +103,16 @@ def test_a_study_of_an_earlier_version_is_read_and_resumed(study: optuna.Study) 
     run(study, OTHERS, trials=1)
     run(study, FIRST, trials=2)
     assert result(study).changes == {1: FIRST}
+
+
+def test_a_default_that_an_earlier_version_did_not_name_is_no_change(study: optuna.Study) -> None:
+    old = {"task": "target", "space": "mini", "sampler": "xfernas", "pruner": "default"}
+    old |= {"objective": "score", "budget": "3", "seed": "0"}
+    told = {"neighbours": [], "priors": 0, "settings": old}
+    study.set_user_attr(START, told)
+    work(study, share(MemoryStore(), budget=1))
+    run(study, {**old, "pruner": "lcranknet"}, trials=2)
+    run(study, {**old, "pruner": "lcranknet", "budget": "4", "device": "cpu"}, trials=3)
+    run(study, {**old, "pruner": "none", "budget": "4"}, trials=4)
+    changes = {2: {"budget": "4", "device": "cpu"}, 3: {"pruner": "none", "device": "default"}}
+    assert result(study).changes == changes
