@@ -128,7 +128,7 @@ def prepare(job: Job, store: MetadataStore, storage: optuna.storages.BaseStorage
         neighbours=neighbours,
         sources=scored,
         priors=min(_priors(settings), settings.budget),
-        learners=_learners(settings, scored=scored, curves=sources),
+        learners=_learners(settings, space, scored=scored, curves=sources),
         settings=_shown(job, space),
         whole=job.worker == 0,
     )
@@ -170,21 +170,23 @@ def _priors(settings: SearchSettings) -> int:
     return OWN_PRIORS if settings.chosen_sampler.name in SAMPLERS else 0
 
 
-def _learners(settings: SearchSettings, *, scored: Trials, curves: Trials) -> list[str]:
+def _learners(
+    settings: SearchSettings, space: SearchSpace, *, scored: Trials, curves: Trials
+) -> list[str]:
     """What learns from other tasks' trials by itself, some of `metanas.warm_start.LEARNERS`.
 
     Args:
         scored: what the sampler is given.
         curves: what the pruner is given.
     """
+    from metanas.rankers.lcranknet import teaches
     from metanas.search.named import SAMPLERS
     from metanas.strategies import COLD
 
     cold = settings.chosen_sampler.name in {*SAMPLERS, *COLD}
     learns = {
         "sampler": not cold and len(scored) > 0,
-        # Of a single value there is no curve to learn from.
-        "pruner": settings.chosen_pruner.name == "lcranknet" and bool((curves.lengths > 1).any()),
+        "pruner": settings.chosen_pruner.name == "lcranknet" and teaches(curves, space),
     }
     return [name for name, does in learns.items() if does]
 

@@ -57,6 +57,9 @@ from metanas.rankers.sources import Sources
 FEW = 8
 """Sources, each of which matters."""
 
+LEAST = 2
+"""Sources without which nothing is learned: one does not tell how tasks differ."""
+
 FEWEST = 5
 """Sources from which networks can tell what holds for other tasks."""
 
@@ -123,7 +126,7 @@ class LCRankNet:
             raise ValueError(f"need trials of space {self.space.name!r}, got {strangers[0]!r}")
         self._trials = batch
         self.sources = Sources.of(batch, self.space, self.outcome)
-        if self.sources is None or len(self.sources.tables) < 2:
+        if self.sources is None or len(self.sources.tables) < LEAST:
             self.prior = None
             return self
         rng = np.random.default_rng(self._seed)
@@ -332,6 +335,12 @@ class LCRankNet:
                 play(runs, priors, task, orders, sparing)
                 found.append(sparing.poorest)
         return np.concatenate(poorest[0]), np.concatenate(poorest[1])
+
+
+def teaches(trials: Trials, space: SearchSpace) -> bool:
+    """Whether a ranker that is fitted to these trials learns anything from them."""
+    sources = Sources.of(trials, space, "score")
+    return sources is not None and len(sources.tables) >= LEAST
 
 
 def _key(trial: Trial) -> object:

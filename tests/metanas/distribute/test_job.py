@@ -8,6 +8,7 @@ from metadata_store.memory import MemoryStore
 from metadata_store.records import Architecture, LearningCurve, Task, Trial, TrialState
 from metanas.distribute import job as module
 from metanas.distribute.job import Job, prepare
+from metanas.rankers.lcranknet import LCRankNet
 from metanas.settings import Named, SearchSettings
 from metanas.warm_start import result
 
@@ -68,6 +69,48 @@ def test_the_settings_shown_name_what_the_defaults_are(
     job = Job(SearchSettings(budget=1, **more), "mine", "study", "memory://", tmp_path)
     shown = result(prepare(job, store, optuna.storages.InMemoryStorage()).study).settings
     assert (shown["sampler"], shown["pruner"]) == (sampler, pruner)
+
+
+@pytest.mark.parametrize(
+    ("tasks", "runs", "rise", "learned"),
+    [
+        (2, 8, 0.1, True),
+        (2, 7, 0.1, False),  # too few finished runs
+        (1, 8, 0.1, False),  # one task does not tell how tasks differ
+        (2, 8, 0.0, False),  # all the same
+    ],
+)
+def test_the_pruner_learned_only_where_its_ranker_did(
+    tmp_path: Path, tasks: int, runs: int, rise: float, learned: bool
+) -> None:
+    store = MemoryStore()
+    store.add_task(
+        Task("mine", "synthetic", "gratings#n=60&size=8&ways=3", 60, 3, (1, 8, 8), 0.5, {})
+    )
+    store.add_trials(
+        Trial(
+            f"other-{task}",
+            _cell(number),
+            LearningCurve("val_accuracy", (1, 2), (0.2, 0.2 + rise * number)),
+            TrialState.COMPLETED,
+            0,
+            "search:earlier",
+        )
+        for task in range(tasks)
+        for number in range(runs)
+    )
+    settings = SearchSettings(
+        space=Named("nasbench201", {"width": 4, "cells": 1}),
+        sampler=Named("random"),
+        pruner=Named("lcranknet"),
+        budget=1,
+        priors=0,
+    )
+    job = Job(settings, "mine", "study", "memory://", tmp_path)
+    found = prepare(job, store, optuna.storages.InMemoryStorage())
+    assert result(found.study).learned == (("pruner",) if learned else ())
+    ranker = LCRankNet(space=found.space, outcome="score", steps=1)
+    assert (ranker.fit(list(store.batch()), {}).prior is not None) == learned
 
 
 def _cell(number: int) -> Architecture:
