@@ -162,6 +162,26 @@ class MlflowSink:
                 raise RunGone(f"MLflow has no run {run}") from error
         return replace(self, parent=run)
 
+    def discard(self) -> None:
+        """Deletes the run that `start` opened, and those logged under it.
+
+        Raises:
+            ValueError: there is none.
+            TrackingError: MLflow cannot be reached or refuses.
+        """
+        from mlflow.exceptions import MlflowException
+
+        if self.parent is None:
+            raise ValueError("need a sink that start() gave, got one without a parent run")
+        with connected(self.uri, raising=TrackingError) as client:
+            under = _runs(client, self._experiment_id(client), {PARENT_TAG: self.parent})
+            for run in [*(each.info.run_id for each in under), self.parent]:
+                try:
+                    client.delete_run(run)
+                except MlflowException as error:
+                    if error.error_code not in GONE:  # it was not another process that did
+                        raise
+
     def logged(self, trial: Trial | None = None) -> dict[Identity, bool]:
         """Trials logged under the parent run, by identity, and whether to their end.
 

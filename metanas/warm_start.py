@@ -42,8 +42,15 @@ Why one each: several processes may resume a study at once, and none overwrites 
 LEARNERS = ("sampler", "pruner", "priors")
 """What in a search may learn from other tasks."""
 
-PARENT = "metanas:mlflow"
-"""Attribute of a study: URI and id of its MLflow run, in each MLflow that it was logged to."""
+PARENT = "metanas:mlflow:"
+"""Attributes of a study: its runs in MLflow, the id in the name; the value is the URI.
+
+Why one each: two processes may open one at once, and none overwrites another's. In one MLflow
+the run of smallest id is the study's, and all come to log there.
+"""
+
+PARENTS = "metanas:mlflow"
+"""Earlier versions kept URI and id of each run here, once those of the one run."""
 
 
 @dataclass(frozen=True)
@@ -226,6 +233,7 @@ class SearchLog:
         self._sink = sink
         self._parent: MlflowSink | None = None
         self._ended: set[Identity] = set()
+        self._gone: set[str] = set()
 
     @property
     def run(self) -> str | None:
@@ -240,25 +248,19 @@ class SearchLog:
         Raises:
             TrackingError: MLflow cannot be reached or refuses.
         """
-        # Of two processes that opened a run at once, one has been overruled.
-        if self._parent is None or self.run not in {run for _, run in self._runs()}:
-            self._parent = self._opened()
-            self._ended = {each for each, ended in self._parent.logged().items() if ended}
-        tags = self._tags()
-        missing = [
-            each
-            for each in self._trials()
-            if each.identity not in self._ended and each.identity[1:3] in tags
-        ]
-        pushed = 0
-        for each in missing:
+        self._join()
+        missing, pushed = self._missing(), 0
+        while missing and self._parent is not None:
+            trial, tags = missing.pop(0)
             # Another process may go on with the same study: look just before.
-            found = self._parent.logged(each)
-            if each.identity not in found:
-                self._parent.log(each, tags=tags[each.identity[1:3]])
+            found = self._parent.logged(trial)
+            if trial.identity not in found:
+                self._parent.log(trial, tags=tags)
                 pushed += 1
-            if found.get(each.identity, True):
-                self._ended.add(each.identity)
+            if found.get(trial.identity, True):
+                self._ended.add(trial.identity)
+            if self._join():
+                missing, pushed = self._missing(), 0
         return pushed
 
     def finish(self) -> int:
@@ -268,23 +270,64 @@ class SearchLog:
             self._parent.finish()
         return pushed
 
-    def _opened(self) -> MlflowSink:
-        runs = self._runs()
-        # The same MLflow may go by several addresses.
-        for _, run in sorted(runs, key=lambda each: each[0] != self._sink.uri):
-            with suppress(RunGone):
+    def _join(self) -> bool:
+        """Goes under the study's run, made if there is none; says whether it was elsewhere."""
+        before = self._parent
+        first = self._first()
+        if first is None:
+            first = self._made()
+        elif first is not before and before is not None:
+            before.discard()
+        if first is before:
+            return False
+        self._parent = first
+        self._ended = {each for each, ended in first.logged().items() if ended}
+        return True
+
+    def _first(self) -> MlflowSink | None:
+        """Of the study's runs that this MLflow has, whatever its address then, that to log to."""
+        for run in sorted(self._runs() - self._gone):
+            if run == self.run:
+                return self._parent
+            try:
                 return self._sink.under(run)
+            except RunGone:
+                self._gone.add(run)
+        return None
+
+    def _made(self) -> MlflowSink:
+        known = self._runs()
         settings = patiently(lambda: self._study.user_attrs).get(START, {}).get("settings", {})
         made = self._sink.start(self._study.study_name, settings)
-        runs = [*self._runs(), [self._sink.uri, str(made.parent)]]
-        patiently(lambda: self._study.set_user_attr(PARENT, runs))
+        own = str(made.parent)
+        patiently(lambda: self._study.set_user_attr(f"{PARENT}{own}", self._sink.uri))
+        for run in sorted(self._runs() - known - {own}):  # opened elsewhere meanwhile
+            with suppress(RunGone):
+                other = self._sink.under(run)
+                if run < own:
+                    made.discard()
+                    return other
+                # Its process may have ended already.
+                other.discard()
         return made
 
-    def _runs(self) -> list[list[str]]:
-        """URI and id of each."""
-        runs: list[Any] = patiently(lambda: self._study.user_attrs).get(PARENT, [])
-        # Once a study kept one only.
-        return [runs] if runs and isinstance(runs[0], str) else runs
+    def _runs(self) -> set[str]:
+        """Ids, of runs in any MLflow."""
+        attributes = patiently(lambda: self._study.user_attrs)
+        earlier: list[Any] = attributes.get(PARENTS, [])
+        if earlier and isinstance(earlier[0], str):
+            earlier = [earlier]
+        later = {name.removeprefix(PARENT) for name in attributes if name.startswith(PARENT)}
+        return later | {run for _, run in earlier}
+
+    def _missing(self) -> list[tuple[Trial, dict[str, str]]]:
+        """The trials to log, with their tags."""
+        tags = self._tags()
+        return [
+            (each, tags[each.identity[1:3]])
+            for each in self._trials()
+            if each.identity not in self._ended and each.identity[1:3] in tags
+        ]
 
     def _trials(self) -> list[Trial]:
         plan = Plan.of(self._study)

@@ -394,3 +394,15 @@ def test_a_searchs_run_can_be_opened_again(sink: MlflowSink) -> None:
     for gone in ("nosuchrun", str(first.parent)):
         with pytest.raises(RunGone, match=f"MLflow has no run {gone}"):
             sink.under(gone)
+
+
+def test_a_searchs_run_is_discarded_with_its_trials_and_no_others(sink: MlflowSink) -> None:
+    search, other = sink.start("one", {}), sink.start("one", {})
+    runs = [search.log(trial(seed=0)), str(search.parent)]
+    kept = other.log(trial(seed=1))
+    for _ in range(2):  # another process may have done it before
+        search.discard()
+        assert [stage(sink, run) for run in runs] == ["deleted", "deleted"]
+    assert [stage(sink, run) for run in (kept, str(other.parent))] == ["active", "active"]
+    with pytest.raises(ValueError, match="without a parent run"):
+        sink.discard()

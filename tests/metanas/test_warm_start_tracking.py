@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import optuna
@@ -14,7 +15,7 @@ from metanas.importers.mlflow_client import connected
 from metanas.search.record import source_of
 from metanas.search.study import ARCHITECTURE, SEED, Plan, open_study
 from metanas.tracking import OPENED_TAG, PARENT_TAG, MlflowSink
-from metanas.warm_start import PARENT, SearchLog
+from metanas.warm_start import PARENT, PARENTS, SearchLog
 from tests.contracts.mlflow_database import copy_to
 
 CELL = Architecture("toy", {"op": "conv"})
@@ -97,11 +98,20 @@ def test_a_study_logged_to_two_places_keeps_its_run_in_each(
     second = MlflowSink(copy_to(tmp_path / "second"), "tests")
     found = [SearchLog(study, store, each).finish() for each in (sink, second, sink, second)]
     assert found == [2, 2, 0, 0]
-    # The same place by another name, and a study that kept the one run only.
+    # The same place by another name.
     again = MlflowSink(str(tmp_path / "mlflow.db"), "tests")
     assert SearchLog(study, store, again).finish() == 0
-    study.set_user_attr(PARENT, study.user_attrs[PARENT][0])
-    assert SearchLog(study, store, sink).finish() == 0
+
+
+def test_studies_of_earlier_versions_keep_their_runs(sink: MlflowSink) -> None:
+    study, store = searched(2)
+    log = SearchLog(study, store, sink)
+    assert log.finish() == 2
+    one = [sink.uri, log.run]
+    for kept in ([["http://other", "0"], one], one):
+        study, _ = searched(2)
+        study.set_user_attr(PARENTS, kept)
+        assert SearchLog(study, store, sink).finish() == 0
 
 
 def test_a_database_that_is_new_or_was_deleted_is_logged_to_anew(
@@ -116,12 +126,59 @@ def test_a_database_that_is_new_or_was_deleted_is_logged_to_anew(
     assert [seed for _, _, seed in children(sink)] == [0, 1]
 
 
-def test_a_run_that_was_overruled_is_given_up(sink: MlflowSink) -> None:
-    study, store = searched(0)
+@pytest.mark.parametrize("wins", [False, True])
+@pytest.mark.parametrize("when", ["start", "noted"])
+def test_of_two_runs_opened_at_once_one_stays_and_has_each_trial_once(
+    sink: MlflowSink, monkeypatch: pytest.MonkeyPatch, wins: bool, when: str
+) -> None:
+    """Another process logs all there is just after this one has opened its run."""
+    study, store = searched(2)
     one, other = SearchLog(study, store, sink), SearchLog(study, store, sink)
+    real = MlflowSink.start
+    left = [True]
+
+    def started(self: MlflowSink, name: str, settings: Mapping[str, object]) -> MlflowSink:
+        """Opens runs until one's id is on the wanted side of the other's."""
+        meanwhile = bool(left) and left.pop()
+        if meanwhile and when == "start":
+            assert other.push() == 2
+        while True:
+            made = real(self, name, settings)
+            theirs = one.run if when == "noted" and not meanwhile else other.run
+            if theirs is None or (str(made.parent) < theirs) == wins:
+                return made
+            made.discard()
+
+    monkeypatch.setattr(MlflowSink, "start", started)
     one.push()
-    study.set_user_attr(PARENT, [])
-    other.push()
-    run(study, store, 0)
-    assert (one.push(), other.push()) == (1, 0)
+    if when == "noted":
+        # The other had looked before this one's was noted.
+        other._parent = other._made()
+    run(study, store, 2)
+    assert one.push() + other.push() >= 1
+    assert one.finish() + other.finish() == 0
     assert one.run == other.run
+    assert children(sink) == [(one.run, "FINISHED", seed) for seed in range(3)]
+    with connected(sink.uri, raising=AssertionError) as client:
+        (tests,) = [e for e in client.search_experiments() if e.name == "tests"]
+        runs = client.search_runs([tests.experiment_id])
+    assert [each.info.status for each in runs] == ["FINISHED"] * 4
+
+
+def test_the_run_in_another_place_survives_one_that_is_opened_at_the_same_time(
+    sink: MlflowSink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, store = searched(1)
+    second = MlflowSink(f"sqlite:///{tmp_path / 'second.db'}", "tests")
+    real = MlflowSink.start
+
+    def started(self: MlflowSink, name: str, settings: Mapping[str, object]) -> MlflowSink:
+        if self.uri == sink.uri:
+            assert SearchLog(study, store, second).finish() == 1
+        return real(self, name, settings)
+
+    monkeypatch.setattr(MlflowSink, "start", started)
+    assert SearchLog(study, store, sink).finish() == 1
+    assert [SearchLog(study, store, each).finish() for each in (sink, second)] == [0, 0]
+    uris = [uri for name, uri in study.user_attrs.items() if name.startswith(PARENT)]
+    assert sorted(uris) == sorted([sink.uri, second.uri])
