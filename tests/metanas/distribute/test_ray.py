@@ -52,5 +52,7 @@ def test_a_cluster_of_two_nodes_searches_together(tmp_path: Path) -> None:
         found = ran(study)
         owners = {each.user_attrs["metanas:owner"] for each in study.trials}
         stored = [each for each in store.trials() if each.source == source_of("s")]
-    assert len(found) == len(stored) == 60
+    assert len(found) == 60
+    # A record that is replayed again is stored once.
+    assert {each.architecture for each in stored} == {each.architecture for each in found}
     assert len(owners) == 2
