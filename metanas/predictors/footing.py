@@ -27,8 +27,8 @@ FEWEST = 10
 
 ALIKE = 0.5
 """Normal scores by which a source's scores may be off from what the largest foretells of them, on
-average, and still pass for its own. As much is foretold amiss of what searches choose, while
-another number of epochs or another width moves scores further."""
+average, and still pass for its own. As much is foretold amiss of what searches choose (-0.1 to 0.4
+on CIFAR-10 in NAS-Bench-201), while another number of epochs or another width moves scores further."""
 
 TIMES = 2.0
 """And so many times as far apart, or as near together, as foretold."""
@@ -130,10 +130,8 @@ def _expected(
 
 
 def _placed(part: Measured, footing: Measured, expected: Floats, variance: Floats) -> Measured:
-    own = part.normal.std()
-    # Where all scores are equal nothing is said of what is expected.
-    normal = expected
-    if own > 0:
+    own, normal = part.normal.std(), expected
+    if own > 0:  # else all scores are equal, and what is expected stands
         normal = expected.mean() + _spread(expected, variance) / own * part.normal
     order = np.argsort(footing.normal, kind="stable")
     scores = np.interp(normal, footing.normal[order], footing.scores[order])
