@@ -28,7 +28,7 @@ FEWEST = 10
 ALIKE = 0.5
 """Normal scores by which a source's scores may be off from what the largest foretells of them, on
 average, and still pass for its own. As much is foretold amiss of what searches choose (-0.1 to 0.4
-on CIFAR-10 in NAS-Bench-201), while another number of epochs or another width moves scores further."""
+on CIFAR-10 in NAS-Bench-201), while other epochs or another width mostly move scores further."""
 
 TIMES = 2.0
 """And so many times as far apart, or as near together, as foretold."""
