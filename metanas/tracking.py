@@ -171,11 +171,10 @@ class MlflowSink:
         """
         from mlflow.exceptions import MlflowException
 
-        if self.parent is None:
-            raise ValueError("need a sink that start() gave, got one without a parent run")
+        parent = self._own_run()
         with connected(self.uri, raising=TrackingError) as client:
-            under = _runs(client, self._experiment_id(client), {PARENT_TAG: self.parent})
-            for run in [*(each.info.run_id for each in under), self.parent]:
+            under = _runs(client, self._experiment_id(client), {PARENT_TAG: parent})
+            for run in [*(each.info.run_id for each in under), parent]:
                 try:
                     client.delete_run(run)
                 except MlflowException as error:
@@ -195,9 +194,7 @@ class MlflowSink:
             ValueError: the sink has no parent run.
             TrackingError: MLflow cannot be reached or refuses.
         """
-        if self.parent is None:
-            raise ValueError("need a sink that start() gave, got one without a parent run")
-        tags = {PARENT_TAG: self.parent}
+        tags = {PARENT_TAG: self._own_run()}
         if trial is not None:
             told = _told(trial)
             tags |= {name: told[name] for name in ("metanas.architecture", "metanas.seed")}
@@ -221,10 +218,15 @@ class MlflowSink:
             ValueError: there is none.
             TrackingError: MLflow cannot be reached or refuses.
         """
+        parent = self._own_run()
+        with connected(self.uri, raising=TrackingError) as client:
+            client.set_terminated(parent, "FAILED" if failed else "FINISHED")
+
+    def _own_run(self) -> str:
+        """The run that `start` opened."""
         if self.parent is None:
             raise ValueError("need a sink that start() gave, got one without a parent run")
-        with connected(self.uri, raising=TrackingError) as client:
-            client.set_terminated(self.parent, "FAILED" if failed else "FINISHED")
+        return self.parent
 
     def _open(self, client: MlflowClient, name: str, tags: Mapping[str, str], start: int) -> str:
         all_tags = {**tags, **_environment()}

@@ -13,13 +13,18 @@ from metanas.settings import Named, SearchSettings
 from metanas.warm_start import result
 
 
-def test_stopped_runs_of_others_are_scores_for_the_sampler_and_parts_for_the_pruner(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def store_with_a_task() -> MemoryStore:
     store = MemoryStore()
     store.add_task(
         Task("mine", "synthetic", "gratings#n=60&size=8&ways=3", 60, 3, (1, 8, 8), 0.5, {})
     )
+    return store
+
+
+def test_stopped_runs_of_others_are_scores_for_the_sampler_and_parts_for_the_pruner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = store_with_a_task()
     store.add_trials(
         Trial(
             "other",
@@ -62,10 +67,7 @@ def test_stopped_runs_of_others_are_scores_for_the_sampler_and_parts_for_the_pru
 def test_the_settings_shown_name_what_the_defaults_are(
     tmp_path: Path, more: dict[str, Any], sampler: str, pruner: str
 ) -> None:
-    store = MemoryStore()
-    store.add_task(
-        Task("mine", "synthetic", "gratings#n=60&size=8&ways=3", 60, 3, (1, 8, 8), 0.5, {})
-    )
+    store = store_with_a_task()
     job = Job(SearchSettings(budget=1, **more), "mine", "study", "memory://", tmp_path)
     shown = result(prepare(job, store, optuna.storages.InMemoryStorage()).study).settings
     assert (shown["sampler"], shown["pruner"]) == (sampler, pruner)
@@ -83,10 +85,7 @@ def test_the_settings_shown_name_what_the_defaults_are(
 def test_the_pruner_learned_only_where_its_ranker_did(
     tmp_path: Path, tasks: int, runs: int, rise: float, learned: bool
 ) -> None:
-    store = MemoryStore()
-    store.add_task(
-        Task("mine", "synthetic", "gratings#n=60&size=8&ways=3", 60, 3, (1, 8, 8), 0.5, {})
-    )
+    store = store_with_a_task()
     store.add_trials(
         Trial(
             f"other-{task}",
