@@ -22,8 +22,11 @@ import platformdirs
 from numpy.typing import NDArray
 
 VARIABLE = "METANAS_CACHE"
-FORMAT = 1
+FORMAT = 2
 """Raised whenever the same data would be prepared differently."""
+
+LISTED = "arrays"
+"""The fact that names the arrays of a folder, so that one that was removed is missed."""
 
 
 def default_folder() -> Path:
@@ -58,11 +61,12 @@ def appearing(folder: Path) -> Iterator[Path]:
 
 
 def write(folder: Path, arrays: Mapping[str, NDArray[Any]], about: Mapping[str, object]) -> None:
-    """Makes `folder` hold these arrays and facts."""
+    """Makes `folder` hold these arrays and facts; none may be named `LISTED`."""
     with appearing(folder) as scratch:
         for name, array in arrays.items():
             np.save(scratch / f"{name}.npy", array, allow_pickle=False)
-        (scratch / "about.json").write_text(json.dumps(about), encoding="utf-8")
+        told = {**about, LISTED: sorted(arrays)}
+        (scratch / "about.json").write_text(json.dumps(told), encoding="utf-8")
 
 
 def read(folder: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]] | None:
@@ -78,9 +82,9 @@ def read(folder: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]] | None:
     try:
         about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
         arrays = {
-            path.stem: np.load(path, mmap_mode="c", allow_pickle=False)
-            for path in folder.glob("*.npy")
+            name: np.load(folder / f"{name}.npy", mmap_mode="c", allow_pickle=False)
+            for name in about.pop(LISTED)
         }
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, KeyError) as error:
         raise OSError(f"cannot read the cached images, delete {folder}: {error}") from error
     return arrays, about

@@ -63,6 +63,21 @@ def test_a_damaged_file_says_what_to_delete(tmp_path: Path) -> None:
         cache.read(tmp_path / "a")
 
 
+@pytest.mark.parametrize("name", ["x.npy", "y.npy", "about.json"])
+def test_a_removed_file_says_what_to_delete(tmp_path: Path, name: str) -> None:
+    cache.write(tmp_path / "a", {"x": np.arange(4), "y": np.arange(4)}, {})
+    (tmp_path / "a" / name).unlink()
+    with pytest.raises(OSError, match=rf"cannot read the cached images, delete .*{name}"):
+        cache.read(tmp_path / "a")
+
+
+def test_a_folder_that_does_not_list_its_arrays_says_so(tmp_path: Path) -> None:
+    cache.write(tmp_path / "a", {"x": np.arange(4)}, {})
+    (tmp_path / "a" / "about.json").write_text("{}")
+    with pytest.raises(OSError, match=r"delete .*'arrays'"):
+        cache.read(tmp_path / "a")
+
+
 def test_the_folder_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("METANAS_CACHE", "/somewhere")
     assert cache.default_folder() == Path("/somewhere")
