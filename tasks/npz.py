@@ -2,7 +2,8 @@
 
 Names are read as words: ``x``, ``images`` or ``data`` for pixels, ``y``, ``labels`` or
 ``targets`` for classes, with ``train``, ``val`` or ``test`` before or after, as in
-``x_train`` or ``test_labels``; ``class_names`` may hold text. Pickled objects are refused.
+``x_train`` or ``test_labels``; ``class_names``, ``label_names``, ``target_names`` or plain
+``names`` may hold the classes' names. Pickled objects are refused.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import re
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ PIXEL_WORDS = frozenset(
 )
 LABEL_WORDS = frozenset(["y", "ys", "label", "labels", "target", "targets", "class", "classes"])
 NAME_WORDS = frozenset(["name", "names"])
+NAMED_WORDS = frozenset(["label", "labels", "target", "targets", "class", "classes"])
+"""What names may be of: those of files or samples are not the classes'."""
 PART_WORDS = {
     "train": "train",
     "training": "train",
@@ -100,7 +103,7 @@ def _roles(names: Iterable[str]) -> dict[tuple[str, str], str]:
         if len(parts) > 1 or not rest:
             continue
         part = next(iter(parts), "")
-        if rest & NAME_WORDS:
+        if split == {"names"} or _names_classes(rest):
             role = ("names", "")
         elif rest <= PIXEL_WORDS:
             role = ("pixels", part)
@@ -112,3 +115,8 @@ def _roles(names: Iterable[str]) -> dict[tuple[str, str], str]:
             raise ValueError(f"{roles[role]!r} and {name!r} both name the same array")
         roles[role] = name
     return roles
+
+
+def _names_classes(words: Set[str]) -> bool:
+    of = words - NAME_WORDS
+    return of < words and bool(of) and of <= NAMED_WORDS

@@ -68,10 +68,22 @@ def test_parts_are_kept_apart(tmp_path: Path) -> None:
     assert (len(data.train), len(data.val), len(data.test)) == (60, 9, 12)
 
 
-def test_class_names_are_used(tmp_path: Path) -> None:
-    names = np.array(["ant", "bee", "cow"])
-    data = prepare("npz", save(tmp_path / "d.npz", x=IMAGES, y=LABELS, class_names=names))
+@pytest.mark.parametrize("named", ["class_names", "names", "labelNames", "target_name"])
+def test_class_names_are_used(tmp_path: Path, named: str) -> None:
+    names = {named: np.array(["ant", "bee", "cow"])}
+    data = prepare("npz", save(tmp_path / "d.npz", x=IMAGES, y=LABELS, **names))
     assert data.classes == ("ant", "bee", "cow")
+
+
+@pytest.mark.parametrize(
+    "named", ["file_names", "sample_names", "feature_names", "class_file_names", "test_names"]
+)
+def test_names_of_other_things_are_no_class_names(tmp_path: Path, named: str) -> None:
+    others = {named: np.array([f"{number}.png" for number in range(60)])}
+    arrays = {"x": IMAGES, "y": LABELS, **others}
+    assert prepare("npz", save(tmp_path / "a.npz", **arrays)).classes == ("0", "1", "2")
+    arrays["class_names"] = np.array(["ant", "bee", "cow"])
+    assert prepare("npz", save(tmp_path / "b.npz", **arrays)).classes == ("ant", "bee", "cow")
 
 
 def test_a_single_class_name_is_too_few(tmp_path: Path) -> None:
