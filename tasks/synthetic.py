@@ -18,7 +18,7 @@ from tasks.cache import digest
 from tasks.options import Options, nearest
 from tasks.source import ArraySource, Loader
 
-VERSION = "1"
+VERSION = "2"
 DEFAULT_SIZE = 16
 
 Reals = NDArray[np.float64]
@@ -38,13 +38,12 @@ def open_synthetic(location: str, options: Options, cache: Path) -> ArraySource:
     difficulty = options.share("difficulty", 0.3)
     imbalance = options.share("imbalance", 0.0)
     size = options.size or DEFAULT_SIZE
+    if imbalance == 1.0:
+        raise ValueError(f"imbalance must lie in [0, 1), got {imbalance}")
     if n < 2 * ways:
         raise ValueError(f"need two images of each of {ways} classes, got n={n}")
     rng = np.random.default_rng([options.seed, 2])
-    weights = (1.0 - imbalance) ** np.arange(ways)
-    counts = np.maximum(np.floor(n * weights / weights.sum()), 2).astype(np.int64)
-    counts[0] += max(n - int(counts.sum()), 0)
-    labels = rng.permutation(np.repeat(np.arange(ways), counts))
+    labels = rng.permutation(np.repeat(np.arange(ways), _counts(n, ways, imbalance)))
     clean = PATTERNS[location](labels, ways, size, rng)  # (n, size, size) in [0, 1]
     tint = rng.uniform(0.6, 1.0, (len(labels), channels, 1, 1))
     noise = rng.uniform(0.0, 1.0, (len(labels), channels, size, size))
@@ -64,6 +63,17 @@ LOADER = Loader(
     own=("n", "ways", "channels", "difficulty", "imbalance"),
     is_path=False,
 )
+
+
+def _counts(n: int, ways: int, imbalance: float) -> NDArray[np.int64]:
+    """Images of each class, n in all, two of each at least; shape (ways,)."""
+    weights = (1.0 - imbalance) ** np.arange(ways)
+    counts = np.maximum(np.floor(n * weights / weights.sum()), 2).astype(np.int64)
+    counts[0] += max(n - int(counts.sum()), 0)
+    # What the last classes were lifted to two by, the largest give back, of equal ones the last.
+    while counts.sum() > n:
+        counts[np.flatnonzero(counts == counts.max())[-1]] -= 1
+    return counts
 
 
 def gratings(labels: NDArray[np.int64], ways: int, size: int, rng: np.random.Generator) -> Reals:

@@ -30,12 +30,21 @@ def test_imbalance_gives_each_class_fewer(tmp_path: Path) -> None:
     assert counts.tolist() == [229, 114, 57]
 
 
+def test_small_classes_leave_the_number_of_images_as_asked(tmp_path: Path) -> None:
+    data = prepare("synthetic", "blobs#n=40&ways=10&imbalance=0.6", cache=tmp_path)
+    counts = torch.cat([data.train.labels, data.val.labels]).bincount().tolist()
+    assert sum(counts) == 40
+    assert min(counts) == 2
+    assert counts == sorted(counts, reverse=True)
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
         ("stripes", "no pattern 'stripes'"),
         ("blobs#ways=1", "ways must be at least 2, got 1"),
         ("blobs#n=7&ways=4", "need two images of each of 4 classes, got n=7"),
+        ("blobs#imbalance=1", r"imbalance must lie in \[0, 1\), got 1"),
         ("blobs#difficulty=2", r"difficulty must lie in \[0, 1\], got 2"),
     ],
 )
