@@ -164,11 +164,15 @@ def _prepared(part: Split, most: int, seed: int) -> tuple[Tensor, Tensor]:
     """Reals in [0, 1] of at most 32 pixels a side, shape (n, c, h, w), and labels."""
     rng = np.random.default_rng([seed, 3])
     rows = torch.from_numpy(subset(part.labels.numpy(), most, least=1, rng=rng))
-    images = part.images[rows].float() / 255.0
-    size = [min(side, MOST_PIXELS) for side in images.shape[2:]]
-    if list(images.shape[2:]) != size:
-        images = functional.interpolate(images, size, mode="bilinear", antialias=True)
+    size = [min(side, MOST_PIXELS) for side in part.images.shape[2:]]
+    images = torch.cat([_shrunk(chunk, size) for chunk in part.reals(rows)])
     return images.contiguous(memory_format=torch.channels_last), part.labels[rows]
+
+
+def _shrunk(images: Tensor, size: list[int]) -> Tensor:
+    if list(images.shape[2:]) == size:
+        return images
+    return functional.interpolate(images, size, mode="bilinear", antialias=True)
 
 
 @torch.no_grad()

@@ -27,10 +27,15 @@ POOLED = 8
 def measure(data: TaskData, *, seed: int = 0) -> dict[str, float]:
     """Features by name; the same for the same data and seed."""
     with one_thread():
-        train, train_labels = _sample(data.train, MOST_TRAIN, seed)
-        val, val_labels = _sample(data.val, MOST_VAL, seed)
-        landmarks = _landmarks(train, train_labels, val, val_labels, len(data.classes))
-        return {**_sizes(data), **_pixels(train), **landmarks}
+        train, val = _sample(data.train, MOST_TRAIN, seed), _sample(data.val, MOST_VAL, seed)
+        landmarks = _landmarks(
+            torch.cat([_pooled(images) for images in data.train.reals(train)]),
+            data.train.labels[train],
+            torch.cat([_pooled(images) for images in data.val.reals(val)]),
+            data.val.labels[val],
+            len(data.classes),
+        )
+        return {**_sizes(data), **_pixels(data.train, train), **landmarks}
 
 
 def above_chance(accuracy: float, labels: Tensor) -> float:
@@ -39,11 +44,10 @@ def above_chance(accuracy: float, labels: Tensor) -> float:
     return (accuracy - chance) / (1.0 - chance) if chance < 1.0 else 0.0
 
 
-def _sample(part: Split, most: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Reals in [0, 1], shape (n, c, h, w), and labels."""
+def _sample(part: Split, most: int, seed: int) -> Tensor:
+    """Rows of the part, shape (n,)."""
     rng = np.random.default_rng([seed, 4])
-    rows = torch.from_numpy(subset(part.labels.numpy(), most, least=1, rng=rng))
-    return part.images[rows].float() / 255.0, part.labels[rows]
+    return torch.from_numpy(subset(part.labels.numpy(), most, least=1, rng=rng))
 
 
 def _sizes(data: TaskData) -> dict[str, float]:
@@ -65,25 +69,49 @@ def _sizes(data: TaskData) -> dict[str, float]:
     }
 
 
-def _pixels(images: Tensor) -> dict[str, float]:
-    grey = images.mean(dim=1)  # (n, height, width)
-    mean, std = float(grey.mean()), float(grey.std())
-    skew = float(((grey - mean) ** 3).mean()) / std**3 if std > 1e-6 else 0.0
-    edges = [grey.diff(dim=axis).abs().mean() for axis in (1, 2) if grey.shape[axis] > 1]
+def _pixels(part: Split, rows: Tensor) -> dict[str, float]:
+    each = torch.cat([_of_each(images) for images in part.reals(rows)])  # (n, measurements)
+    means, variances, thirds, edges, colour = each.unbind(dim=1)
+    # The moments of all pixels from those of each image, and of their means around the whole's.
+    apart = means - means.mean()
+    n = len(rows) * math.prod(part.images.shape[2:])
+    std = math.sqrt(float((variances + apart**2).mean()) * n / (n - 1))
+    third = float((thirds + 3.0 * apart * variances + apart**3).mean())
     return {
-        "intensity_mean": mean,
+        "intensity_mean": float(means.mean()),
         "intensity_std": std,
-        "intensity_skew": skew,
-        "edge_energy": float(torch.stack(edges).mean()) if edges else 0.0,
-        "colour": float(images.std(dim=1, unbiased=False).mean()),
-        "image_contrast": float(grey.flatten(1).std(dim=1, unbiased=False).mean()),
+        "intensity_skew": third / std**3 if std > 1e-6 else 0.0,
+        "edge_energy": float(edges.mean()),
+        "colour": float(colour.mean()),
+        "image_contrast": float(variances.sqrt().mean()),
     }
+
+
+def _of_each(images: Tensor) -> Tensor:
+    """Mean, variance and third central moment of the grey pixels, edges and colour of images.
+
+    Returns:
+        Shape (n, 5), float64.
+    """
+    grey = images.mean(dim=1).double()  # (n, height, width)
+    means = grey.mean(dim=(1, 2))
+    centred = grey - means[:, None, None]
+    edges = [grey.diff(dim=axis).abs().mean(dim=(1, 2)) for axis in (1, 2) if grey.shape[axis] > 1]
+    return torch.stack(
+        [
+            means,
+            (centred**2).mean(dim=(1, 2)),
+            (centred**3).mean(dim=(1, 2)),
+            torch.stack(edges).mean(dim=0) if edges else torch.zeros_like(means),
+            images.std(dim=1, unbiased=False).double().mean(dim=(1, 2)),
+        ],
+        dim=1,
+    )
 
 
 def _landmarks(
     train: Tensor, train_labels: Tensor, val: Tensor, val_labels: Tensor, n_classes: int
 ) -> dict[str, float]:
-    train, val = _pooled(train), _pooled(val)
     mean, std = train.mean(dim=0), train.std(dim=0).clamp_min(1e-3)
     train, val = (train - mean) / std, (val - mean) / std
     scores = {

@@ -1,14 +1,41 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from tasks.dcn import MOST_EPOCHS, MOST_SEEN, Characterisation, _budget, build, characterise
+from tasks.dcn import (
+    MOST_EPOCHS,
+    MOST_SEEN,
+    Characterisation,
+    _budget,
+    _prepared,
+    build,
+    characterise,
+)
 from tasks.features import measure
-from tasks.load import Split, TaskData, prepare
+from tasks.load import CHUNK, Split, TaskData, prepare
+
+
+class Largest(TorchDispatchMode):
+    """Remembers how many reals the largest tensor of this thread held."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reals = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        made = func(*args, **(kwargs or {}))
+        if isinstance(made, torch.Tensor) and made.is_floating_point():
+            self.reals = max(self.reals, made.numel())
+        return made
 
 
 def test_the_same_seed_gives_the_same_number(tmp_path: Path) -> None:
@@ -35,6 +62,26 @@ def test_the_number_of_threads_changes_nothing(
     finally:
         torch.set_num_threads(before)
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("measured", [lambda data: characterise(data, probes=1), measure])
+def test_large_images_are_not_all_made_reals_at_once(
+    measured: Callable[[TaskData], object],
+) -> None:
+    part = Split(torch.zeros(4 * CHUNK, 3, 80, 80, dtype=torch.uint8), torch.arange(4 * CHUNK) % 2)
+    with Largest() as largest:
+        measured(TaskData(part, part, None, ("a", "b"), 0))
+    assert largest.reals <= CHUNK * 3 * 80 * 80
+
+
+def test_images_are_shrunk_some_at_a_time_as_all_at_once() -> None:
+    draw = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (3 * CHUNK + 7, 3, 50, 40), generator=draw, dtype=torch.uint8)
+    found, _ = _prepared(Split(images, torch.arange(len(images)) % 3), len(images), 0)
+    whole = functional.interpolate(
+        images.float() / 255.0, [32, 32], mode="bilinear", antialias=True
+    )
+    assert torch.equal(found, whole)
 
 
 def test_hard_data_have_a_lower_number_than_easy(tmp_path: Path) -> None:

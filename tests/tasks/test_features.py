@@ -74,6 +74,24 @@ def test_pixels_are_measured() -> None:
     assert features["colour"] == 0.0
 
 
+def test_pixels_are_measured_over_all_images_together() -> None:
+    draw = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (130, 3, 9, 11), generator=draw, dtype=torch.uint8)
+    images[:40] //= 3
+    features = measure(data_of(images, torch.arange(130) % 2))
+    grey = (images.double() / 255.0).mean(dim=1)
+    mean, std = float(grey.mean()), float(grey.std())
+    edges = [float(grey.diff(dim=axis).abs().mean()) for axis in (1, 2)]
+    expected = {
+        "intensity_mean": mean,
+        "intensity_std": std,
+        "intensity_skew": float(((grey - mean) ** 3).mean()) / std**3,
+        "edge_energy": sum(edges) / 2,
+        "image_contrast": float(grey.flatten(1).std(dim=1, unbiased=False).mean()),
+    }
+    assert {name: features[name] for name in expected} == pytest.approx(expected, rel=1e-5)
+
+
 @pytest.mark.parametrize("landmark", ["nearest_centroid", "one_nn", "logistic"])
 def test_landmarks_tell_easy_from_hopeless_data(tmp_path: Path, landmark: str) -> None:
     easy = measure(prepare("synthetic", "blobs#n=300&difficulty=0", cache=tmp_path))
