@@ -4,8 +4,9 @@ An image belongs to the topmost folder on its way that holds images itself, and 
 class is that folder's path: ``cat/1.png`` and ``cat/small/2.png`` are both `cat`,
 ``Greek/alpha/1.png`` is `Greek/alpha`. With ``depth=1`` the class is the first
 folder of the path whatever lies below. Folders that only wrap another are passed through.
-Top folders named train and val, valid, validation, dev or test are taken as parts; what
-holds images in one part is a class in all.
+Top folders named train and val, valid, validation, dev or test (also ``training_set``,
+``Test images`` and the like) are taken as parts; what holds images in one part is a class in
+all. One of them that holds all images is passed through too.
 Hidden files, other files and images outside any class folder are ignored.
 """
 
@@ -13,7 +14,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Set
+import re
+from collections.abc import Iterable, Iterator, Sequence, Set
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -38,7 +40,12 @@ PART_NAMES = {
     "dev": "val",
     "test": "test",
     "testing": "test",
+    "trainset": "train",
+    "valset": "val",
+    "testset": "test",
 }
+SAID_WITH = frozenset(["set", "data", "dataset", "images", "imgs", "split"])
+"""Words beside a part's name that change nothing."""
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +54,9 @@ def open_folder(location: str, options: Options, cache: Path) -> ImageSource:
     """Lists the images; none is read yet.
 
     Raises:
-        ValueError: no images, none in a class folder, or parts of different classes.
+        ValueError: no images, none in a class folder, parts of different classes, or none of
+            them for training.
+        OSError: a folder cannot be read.
     """
     path = Path(location)
     depth = options.integer("depth", None)
@@ -56,7 +65,7 @@ def open_folder(location: str, options: Options, cache: Path) -> ImageSource:
     found = {file.relative_to(root): file for file in _images(root)}
     if not found:
         raise ValueError(f"need images in a folder for each class, found no image: {location}")
-    by_part = _parts([PurePosixPath(name.as_posix()) for name in found])
+    by_part = _parts([PurePosixPath(name.as_posix()) for name in found], location)
     # Over all parts, so that a class is the same folder in each of them.
     holders = {below.parent for names in by_part.values() for _, below in names}
     labelled = {part: _labelled(names, holders, depth) for part, names in by_part.items()}
@@ -68,6 +77,7 @@ def open_folder(location: str, options: Options, cache: Path) -> ImageSource:
     if lost:
         log.warning("ignored %d images outside any class folder: %s", lost, location)
     classes = tuple(sorted({name for _, name in labelled["train"]}))
+    _tell_repeated(classes, location)
     code = {name: position for position, name in enumerate(classes)}
     labels: dict[str, Rows] = {}
     openers = {}
@@ -106,9 +116,13 @@ class _Files:
 
 
 def _images(root: Path) -> Iterator[Path]:
-    """Every image file below, in a fixed order."""
+    """Every image file below, in a fixed order.
+
+    Raises:
+        OSError: a folder cannot be read.
+    """
     ways: dict[Path, tuple[Path, ...]] = {}
-    for folder, folders, files in os.walk(root, followlinks=True):
+    for folder, folders, files in os.walk(root, onerror=_refuse, followlinks=True):
         # A link to a folder above would be walked for ever; one to a folder beside is another
         # class or part.
         here = Path(folder)
@@ -123,8 +137,14 @@ def _images(root: Path) -> Iterator[Path]:
                 yield file
 
 
+def _refuse(error: OSError) -> None:
+    """Without it a folder that cannot be read would be a class fewer, and nobody be told."""
+    raise error
+
+
 def _hidden(name: str) -> bool:
-    return name.startswith((".", "__MACOSX"))
+    # The folder lost+found of a whole disk is its administrator's alone.
+    return name.startswith((".", "__MACOSX")) or name == "lost+found"
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -153,12 +173,21 @@ def _inside(unwrapped: Path, root: Path, within: str | None, location: str) -> P
     raise FileNotFoundError(f"no folder {within!r} in {location}")
 
 
-def _parts(names: list[PurePosixPath]) -> dict[str, list[tuple[PurePosixPath, PurePosixPath]]]:
+def _parts(
+    names: list[PurePosixPath], location: str
+) -> dict[str, list[tuple[PurePosixPath, PurePosixPath]]]:
     """By part, each image's path and the same below the part's folder."""
     tops = {name.parts[0] for name in names if len(name.parts) > 1}
-    parts = {top: PART_NAMES[top.lower()] for top in tops if top.lower() in PART_NAMES}
+    parts = {top: part for top in tops if (part := _part(top))}
     kept: dict[str, list[tuple[PurePosixPath, PurePosixPath]]] = {"train": []}
-    if "train" not in parts.values() or len(set(parts.values())) < 2:
+    if len(tops) == 1 and parts:
+        # The other parts are empty, or hold no images.
+        parts = dict.fromkeys(parts, "train")
+    elif "train" not in parts.values() or len(set(parts.values())) < 2:
+        if parts.keys() == tops and "train" not in parts.values() and _shared(names):
+            raise ValueError(
+                f"need a folder train beside {' and '.join(sorted(tops))}, found none: {location}"
+            )
         kept["train"] = [(name, name) for name in names]
         return kept
     for name in names:
@@ -166,6 +195,41 @@ def _parts(names: list[PurePosixPath]) -> dict[str, list[tuple[PurePosixPath, Pu
         if part is not None:
             kept.setdefault(part, []).append((name, PurePosixPath(*name.parts[1:])))
     return kept
+
+
+def _part(folder: str) -> str | None:
+    """The part that a folder of this name holds, as far as one can tell."""
+    words = set(filter(None, re.split(r"[\W_]+", folder.lower()))) - SAID_WITH
+    return PART_NAMES.get(words.pop()) if len(words) == 1 else None
+
+
+def _shared(names: Iterable[PurePosixPath]) -> set[PurePosixPath]:
+    """Paths of folders below the top ones that are found in several of these."""
+    tops: dict[PurePosixPath, set[str]] = {}
+    for name in names:
+        if len(name.parts) > 2:
+            tops.setdefault(PurePosixPath(*name.parts[1:-1]), set()).add(name.parts[0])
+    return {below for below, found in tops.items() if len(found) > 1}
+
+
+def _tell_repeated(classes: Sequence[str], location: str) -> None:
+    """Warns where two or three top folders hold the same classes, as parts do.
+
+    More of them, or of different classes, are more likely groups: alphabets, say.
+    """
+    below: dict[str, set[str]] = {}
+    for name in classes:
+        top, _, rest = name.partition("/")
+        below.setdefault(top, set()).add(rest)
+    held = list(below.values())
+    if len(held) in (2, 3) and "" not in held[0] and all(each == held[0] for each in held):
+        log.warning(
+            "%s each hold %s, taken for %d classes; parts are named train, val and test: %s",
+            " and ".join(below),
+            ", ".join(sorted(held[0])[:5]),
+            len(classes),
+            location,
+        )
 
 
 def _labelled(

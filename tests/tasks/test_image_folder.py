@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import tarfile
 from pathlib import Path
 
@@ -116,6 +118,55 @@ def test_a_class_is_the_same_folder_in_every_part(tmp_path: Path, train: str, te
     assert data.test.labels.tolist() == [0, 0, 0, 1, 1, 1]
 
 
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [("training_set", "test_set"), ("trainset", "testset"), ("Train Images", "Test Images")],
+)
+def test_parts_may_be_named_at_length(tmp_path: Path, train: str, test: str) -> None:
+    fill(tmp_path / "zoo" / train, "cats", "dogs", n=8)
+    fill(tmp_path / "zoo" / test, "cats", "dogs", n=3)
+    data = prepare("image_folder", str(tmp_path / "zoo"))
+    assert data.classes == ("cats", "dogs")
+    assert data.test is not None
+    assert (len(data.train), len(data.val), len(data.test)) == (12, 4, 6)
+
+
+@pytest.mark.parametrize("beside", ["test", "notes"])
+def test_a_lone_part_is_passed_through(tmp_path: Path, beside: str) -> None:
+    fill(tmp_path / "zoo" / "train", "a", "b", n=8)
+    (tmp_path / "zoo" / beside).mkdir()
+    (tmp_path / "zoo" / beside / "readme.txt").touch()
+    data = prepare("image_folder", str(tmp_path / "zoo"))
+    assert data.classes == ("a", "b")
+    assert data.n_samples == 16
+
+
+def test_top_folders_of_the_same_classes_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    fill(tmp_path / "zoo", "colour/red", "colour/blue", "grey/red", "grey/blue")
+    data = prepare("image_folder", str(tmp_path / "zoo"))
+    assert len(data.classes) == 4
+    told = [record.getMessage() for record in caplog.records]
+    assert told == [
+        "colour and grey each hold blue, red, taken for 4 classes; "
+        f"parts are named train, val and test: {tmp_path / 'zoo'}"
+    ]
+
+
+def test_groups_of_different_classes_are_no_parts(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    fill(tmp_path / "zoo", "Greek/01", "Greek/02", "Latin/01")
+    assert len(prepare("image_folder", str(tmp_path / "zoo")).classes) == 3
+    assert not caplog.records
+
+
+def test_a_folder_of_the_disks_administrator_is_no_class(tmp_path: Path) -> None:
+    fill(tmp_path / "zoo", "a", "b", "lost+found")
+    assert prepare("image_folder", str(tmp_path / "zoo")).classes == ("a", "b")
+
+
 def test_classes_named_train_and_other_are_classes(tmp_path: Path) -> None:
     fill(tmp_path / "zoo", "train", "tram")
     assert prepare("image_folder", str(tmp_path / "zoo")).classes == ("train", "tram")
@@ -207,6 +258,28 @@ def test_an_archive_is_read_like_its_folder(tmp_path: Path) -> None:
 
 
 class TestErrors:
+    def test_parts_without_one_for_training(self, tmp_path: Path) -> None:
+        fill(tmp_path / "zoo" / "val", "a", "b")
+        fill(tmp_path / "zoo" / "test", "a", "b")
+        with pytest.raises(ValueError, match="need a folder train beside test and val, found non"):
+            prepare("image_folder", str(tmp_path / "zoo"))
+
+    def test_a_class_folder_that_cannot_be_read(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        closed = fill(tmp_path / "zoo", "a", "b", "c") / "c"
+        listed = os.scandir
+
+        # The tests may run as one who may read everything.
+        def refused(folder: str) -> object:
+            if Path(folder) == closed:
+                raise PermissionError(errno.EACCES, "Permission denied", str(closed))
+            return listed(folder)
+
+        monkeypatch.setattr(os, "scandir", refused)
+        with pytest.raises(PermissionError, match=f"Permission denied: '{closed}'"):
+            prepare("image_folder", str(tmp_path / "zoo"))
+
     def test_a_missing_folder(self, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError, match=r"need an existing file or folder.*nowhere"):
             prepare("image_folder", str(tmp_path / "nowhere"))
