@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from metadata_store.records import Task
+from metadata_store.records import Task, is_storable
 from tasks import archive, idx
 from tasks.dcn import characterise
 from tasks.features import above_chance, measure
@@ -43,7 +43,8 @@ def register(
         cache: folder for prepared images; None for the usual one.
 
     Raises:
-        ValueError: an unknown kind or option, or data that is no set of labelled images.
+        ValueError: an unknown kind or option, data that is no set of labelled images, or a
+            location or class whose name is no text.
         OSError: the data is missing or unreadable.
     """
     if not name:
@@ -59,7 +60,10 @@ def register(
         seed=options.seed if seed is None else seed,
     )
     where = compose(location, options)
+    _require_text("the data's location", where)
     loaded = prepare(kind, where, cache=cache, progress=progress)
+    for each in loaded.classes:
+        _require_text("a class's name", each)
     progress(0, 1, "measuring features")
     features = measure(loaded)
     found = characterise(loaded, progress=progress)
@@ -75,6 +79,14 @@ def register(
         dcn=found.dcn,
         features=features,
     )
+
+
+def _require_text(what: str, name: str) -> None:
+    """Names go into the store, into JSON and into exported networks: better told before the
+    training than after it.
+    """
+    if not is_storable(name):
+        raise ValueError(f"{what} must be UTF-8 without NUL, got {name!r}")
 
 
 def relocated(task: Task, data: str, kind: str | None = None) -> Task:

@@ -80,6 +80,22 @@ def test_a_known_task_is_told_where_its_images_lie(
             relocated(shipped, asked, kind)
 
 
+def test_a_class_must_be_named_in_utf_8(folder: Path) -> None:
+    (folder / "cow").rename(folder / "caf\udce9")
+    told: list[str] = []
+    with pytest.raises(ValueError, match=r"a class's name must be UTF-8.*'caf\\udce9'"):
+        register("zoo", str(folder), progress=lambda done, total, what: told.append(what))
+    assert set(told) == {"reading images"}
+
+
+def test_a_location_must_be_named_in_utf_8(folder: Path) -> None:
+    renamed = folder.rename(folder.with_name("zoo\udce9"))
+    told: list[str] = []
+    with pytest.raises(ValueError, match=r"the data's location must be UTF-8.*zoo\\udce9'"):
+        register("zoo", str(renamed), progress=lambda done, total, what: told.append(what))
+    assert told == []
+
+
 def test_a_task_needs_a_name() -> None:
     with pytest.raises(ValueError, match="a task needs a name"):
         register("", "synthetic:gratings")
