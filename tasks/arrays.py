@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.scale import Scale, scale_of
 from tasks.source import ArraySource, Images, Rows
 
 MOST_CHANNELS = 4
+COLOURS = 3
 
 
 def source_of(
@@ -66,9 +68,14 @@ def _scaled(images: Mapping[str, NDArray[Any]], where: str) -> dict[str, NDArray
             raise ValueError(f"pixels must be numbers, got {array.dtype}: {where}")
         alike.setdefault(_kind(array, images.values()), {})[part] = array
     scaled: dict[str, NDArray[np.uint8]] = {}
-    for group in alike.values():
-        shift, factor = _scale(list(group.values()), where)
-        scaled |= {part: _bytes(array, shift, factor) for part, array in group.items()}
+    for kind, group in alike.items():
+        scale = scale_of(
+            min(float(array.min()) for array in group.values()),
+            max(float(array.max()) for array in group.values()),
+            whole=kind != "f",
+            where=where,
+        )
+        scaled |= {part: _bytes(array, scale) for part, array in group.items()}
     return {part: scaled[part] for part in images}
 
 
@@ -80,36 +87,12 @@ def _kind(array: NDArray[Any], among: Iterable[NDArray[Any]]) -> str:
     return "wide" if wide else "byte"
 
 
-def _scale(arrays: Sequence[NDArray[Any]], where: str) -> tuple[float, float]:
-    """What to add to the pixels of these, and then multiply by, to get 0..255."""
-    low = min(float(array.min()) for array in arrays)
-    high = max(float(array.max()) for array in arrays)
-    if not (math.isfinite(low) and math.isfinite(high)):
-        raise ValueError(f"pixels must be finite, found {low} to {high}: {where}")
-    unit = 1.0 if arrays[0].dtype.kind == "f" else 255.0
-    ranges = (
-        (0.0, 1.0, 0.0, 255.0),  # reals in [0, 1], or black and white as 0 and 1
-        (-1.0, 1.0, 1.0, 127.5),
-        (0.0, 255.0, 0.0, 1.0),
-        (0.0, 65535.0, 0.0, 255.0 / 65535.0 if unit == 255.0 else 0.0),
-    )
-    fitting = [found for found in ranges if found[0] <= low and high <= found[1] and found[3]]
-    if not fitting:
-        raise ValueError(
-            f"pixels must lie in [0, 1], [-1, 1] or [0, 255] (whole numbers: or [0, 65535]), "
-            f"found {low:g} to {high:g}: {where}"
-        )
-    _, _, shift, factor = fitting[0]
-    return shift, factor
-
-
-def _bytes(array: NDArray[Any], shift: float, factor: float) -> NDArray[np.uint8]:
-    if (shift, factor) == (0.0, 1.0) and array.dtype.kind in "ui":
+def _bytes(array: NDArray[Any], scale: Scale) -> NDArray[np.uint8]:
+    if scale == Scale(0.0, 1.0) and array.dtype.kind in "ui":
         return array.astype(np.uint8, copy=False)
     scaled = np.empty(array.shape, np.uint8)
     for start in range(0, len(array), 1000):
-        chunk = array[start : start + 1000].astype(np.float32)
-        scaled[start : start + 1000] = np.rint((chunk + shift) * factor)
+        scaled[start : start + 1000] = scale.bytes_of(array[start : start + 1000])
     return scaled
 
 
@@ -124,9 +107,19 @@ def _layout(images: NDArray[np.uint8], where: str) -> Images:
     elif len(shape) == 2 and min(shape) > 1:
         return images[:, None]
     elif len(shape) == 3:
-        if shape[2] <= MOST_CHANNELS and min(shape[:2]) > 1:
+        last = shape[2] <= MOST_CHANNELS and min(shape[:2]) > 1
+        first = shape[0] <= MOST_CHANNELS and min(shape[1:]) > 1
+        if last and first:
+            # Sides as short as channels are few: three of these are colours.
+            last, first = shape[2] == COLOURS != shape[0], shape[0] == COLOURS != shape[2]
+            if not (last or first):
+                raise ValueError(
+                    f"images of shape {images.shape} may be (n, h, w, c) or (n, c, h, w), "
+                    f"pad both sides to more than {MOST_CHANNELS} pixels: {where}"
+                )
+        if last:
             return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
-        if shape[0] <= MOST_CHANNELS and min(shape[1:]) > 1:
+        if first:
             return images
     raise ValueError(
         "need images of shape (n, h, w), (n, h, w, c), (n, c, h, w) or flat squares, "

@@ -36,6 +36,30 @@ def test_every_layout_becomes_channels_first(
     assert source_images(ramp(shape)).shape == expected
 
 
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ((4, 3, 16, 4), (4, 3, 16, 4)),
+        ((4, 3, 4, 2), (4, 3, 4, 2)),
+        ((4, 4, 4, 3), (4, 3, 4, 4)),
+        ((4, 4, 16, 3), (4, 3, 4, 16)),
+        ((4, 16, 4, 4), (4, 4, 16, 4)),
+        ((4, 1, 16, 4), (4, 1, 16, 4)),
+        ((4, 4, 4, 1), (4, 1, 4, 4)),
+    ],
+)
+def test_of_sides_as_short_as_channels_three_are_colours(
+    shape: tuple[int, ...], expected: tuple[int, ...]
+) -> None:
+    assert source_images(ramp(shape)).shape == expected
+
+
+@pytest.mark.parametrize("shape", [(4, 3, 16, 3), (4, 4, 16, 4), (4, 2, 16, 4), (4, 4, 4, 4)])
+def test_layouts_that_may_be_either_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"may be \(n, h, w, c\) or \(n, c, h, w\), pad both"):
+        source_images(ramp(shape))
+
+
 def test_channels_last_are_moved_not_reshaped() -> None:
     images = ramp((4, 5, 6, 3))
     assert np.array_equal(source_images(images), images.transpose(0, 3, 1, 2))
@@ -59,6 +83,16 @@ def test_every_scale_becomes_bytes(dtype: str, low: float, high: float) -> None:
     images[:, 0] = high
     found = source_images(images)
     assert (int(found.min()), int(found.max())) == (0, 255)
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(0, 1.0000001), (-1e-7, 1), (-1.0000001, 1.0005), (-1e-4, 255.0001)]
+)
+def test_reals_a_little_beyond_a_scale_are_of_it(low: float, high: float) -> None:
+    images = np.full((4, 8, 8), low, np.float64)
+    images[:, 0], images[:, 1] = high, (round(low) + round(high)) / 2
+    found = source_images(images)
+    assert np.unique(found).tolist() == [0, 128, 255]
 
 
 @pytest.mark.parametrize(
@@ -97,6 +131,9 @@ def test_parts_of_one_kind_have_one_scale(dtype: str) -> None:
     [
         (np.full((4, 8, 8), 300.0), "pixels must lie in"),
         (np.full((4, 8, 8), -3), "pixels must lie in"),
+        (ramp((4, 8, 8), "f4", 1.1), "pixels up to 1.1 may be meant for"),
+        (ramp((4, 8, 8), "f4", 2), "pixels up to 2 may be meant for"),
+        (ramp((4, 8, 8), "f4", 1.32) - np.float32(0.15), "pixels must lie in"),
         (np.full((4, 8, 8), np.nan), "pixels must be finite"),
         (np.full((4, 8, 8), "a"), "pixels must be numbers"),
         (np.zeros((4, 8, 8, 8)), "need images of shape"),
