@@ -30,8 +30,8 @@ class Scale:
 
     def bytes_of(self, pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
         """The same shape; what lies beyond is clipped."""
-        scaled = (pixels.astype(np.float32) + self.shift) * self.factor
-        return np.rint(scaled).clip(0, 255).astype(np.uint8)
+        scaled = np.rint((pixels.astype(np.float32) + self.shift) * self.factor)
+        return np.asarray(scaled.clip(0, 255), np.uint8)
 
 
 def scale_of(low: float, high: float, *, whole: bool, where: str) -> Scale:

@@ -68,7 +68,8 @@ LOADER = Loader(
 def _counts(n: int, ways: int, imbalance: float) -> NDArray[np.int64]:
     """Images of each class, n in all, two of each at least; shape (ways,)."""
     weights = (1.0 - imbalance) ** np.arange(ways)
-    counts = np.maximum(np.floor(n * weights / weights.sum()), 2).astype(np.int64)
+    shares = np.maximum(np.floor(n * weights / weights.sum()), 2)
+    counts: NDArray[np.int64] = shares.astype(np.int64)
     counts[0] += max(n - int(counts.sum()), 0)
     # What the last classes were lifted to two by, the largest give back, of equal ones the last.
     while counts.sum() > n:
