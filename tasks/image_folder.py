@@ -89,7 +89,7 @@ def open_folder(location: str, options: Options, cache: Path) -> ImageSource:
             raise ValueError(f"class {strange[0]!r} has no training images: {location}")
         labels[part] = np.array([code[name] for _, name in pairs], np.int64)
         openers[part] = _Files([root / file for file, _ in pairs])
-    return ImageSource(classes, labels, openers)
+    return ImageSource(classes, labels, openers, location)
 
 
 def stamp(location: str, options: Options) -> str:

@@ -1,13 +1,14 @@
 """Images that Pillow opens, of any size and mode, read in parallel.
 
 Colours stay where any image of the set has some; else one channel is kept.
-Transparent pixels become white. Whatever has more than eight bits a channel loses
-the lower ones. Larger or smaller images are squashed to the common size, not cut:
-what tells classes apart may stand at the border.
+Transparent pixels become white. Grey images of more than eight bits have a scale of
+`tasks.scale`, the same for all of a kind that are read together. Larger or smaller images
+are squashed to the common size, not cut: what tells classes apart may stand at the border.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -17,8 +18,9 @@ from zlib import error as ZlibError
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
+from tasks.scale import scale_of
 from tasks.source import Images, Progress, Rows, default_size
 
 UNREADABLE = (
@@ -36,6 +38,15 @@ UNREADABLE = (
 )
 """What Pillow raises for a damaged file."""
 
+DAMAGED_OR_GONE = frozenset(
+    [None, errno.EINVAL, errno.EOVERFLOW, errno.ENOENT, errno.ENOTDIR, errno.ELOOP]
+)
+"""Numbers of an OSError that says so: Pillow's own have none, and a damaged file may have it
+seek where nothing is. Others, of permissions or a disk, say nothing of the image."""
+
+TURNED = frozenset([5, 6, 7, 8])
+"""EXIF orientations in which height and width change places."""
+
 Opener = Callable[[int], Image.Image]
 
 
@@ -45,31 +56,44 @@ class ImageSource:
 
     Attributes:
         openers: by part, from a position to its image.
+        where: named in errors.
     """
 
     classes: tuple[str, ...]
     labels: Mapping[str, Rows]
     openers: Mapping[str, Opener]
+    where: str = "these images"
 
     def read(
         self, rows: Mapping[str, Rows], *, size: int | None, progress: Progress
     ) -> dict[str, tuple[Images, NDArray[np.bool_]]]:
+        """As `Source.read`.
+
+        Raises:
+            ValueError: the pixels of deep images are of no range.
+            OSError: an image can at present not be read, whatever it holds.
+        """
         todo = [(part, int(row)) for part, chosen in rows.items() for row in chosen]
         with ThreadPoolExecutor(max_workers=min(16, 2 * (os.cpu_count() or 1))) as pool:
             wanted = (size, size) if size else self._size(pool, todo)
             images = np.zeros((len(todo), 3, *wanted), np.uint8)
             readable = np.zeros(len(todo), np.bool_)
+            deep: dict[int, _Deep] = {}
 
             def fill(position: int) -> None:
                 part, row = todo[position]
                 pixels = _pixels(self.openers[part], row, wanted)
-                if pixels is not None:
+                if isinstance(pixels, _Deep):
+                    deep[position] = pixels
+                elif pixels is not None:
                     images[position] = pixels
-                    readable[position] = True
+                readable[position] = pixels is not None
 
             for done, _ in enumerate(pool.map(fill, range(len(todo))), start=1):
                 if done % 500 == 0 or done == len(todo):
                     progress(done, len(todo), "reading images")
+        for kind in {each.kind for each in deep.values()}:
+            self._scale({at: each for at, each in deep.items() if each.kind == kind}, images)
         if not any(_coloured(images[i : i + 1000]) for i in range(0, len(images), 1000)):
             images = images[:, :1]
         ends = np.cumsum([len(chosen) for chosen in rows.values()])[:-1]
@@ -81,38 +105,87 @@ class ImageSource:
         sizes = [size for size in found if size is not None]
         return default_size(np.array(sizes, np.int64)) if sizes else (1, 1)
 
+    def _scale(self, deep: Mapping[int, _Deep], images: Images) -> None:
+        """Fills in those images."""
+        scale = scale_of(
+            min(each.low for each in deep.values()),
+            max(each.high for each in deep.values()),
+            whole=not next(iter(deep.values())).kind.startswith("f"),
+            where=self.where,
+        )
+        for position, each in deep.items():
+            images[position] = scale.bytes_of(each.pixels)
+
+
+@dataclass(frozen=True)
+class _Deep:
+    """A grey image of more than eight bits, which has no scale of its own.
+
+    Attributes:
+        pixels: brought to the common size, float32, shape (height, width).
+        kind: of its pixels, as NumPy names it, such as u2.
+        low, high: extremes before it was resized.
+    """
+
+    pixels: NDArray[np.float32]
+    kind: str
+    low: float
+    high: float
+
 
 def _header(opener: Opener, row: int) -> tuple[int, int] | None:
+    """Height and width of the image set upright, None where it cannot be read."""
     try:
         with opener(row) as image:
-            return image.height, image.width
-    except UNREADABLE:
+            # Of a .png without it `getexif` would look behind the pixels, and decode them all.
+            turned = "exif" in image.info and (
+                image.getexif().get(ExifTags.Base.Orientation) in TURNED
+            )
+            return (image.width, image.height) if turned else (image.height, image.width)
+    except UNREADABLE as error:
+        _pass_over(error)
         return None
 
 
-def _pixels(opener: Opener, row: int, size: tuple[int, int]) -> Images | None:
+def _pass_over(error: Exception) -> None:
+    """Raises the error unless it is of what the file holds, or that it is gone."""
+    if isinstance(error, OSError) and error.errno not in DAMAGED_OR_GONE:
+        raise error
+
+
+def _pixels(opener: Opener, row: int, size: tuple[int, int]) -> Images | _Deep | None:
     """Shape (3, *size), or None where the image cannot be read."""
     height, width = size
     try:
         with opener(row) as image:
             # JPEG decodes faster to a fraction of its size; twice the wanted one is plenty.
             image.draft("RGB", (2 * width, 2 * height))
-            plain = _rgb(ImageOps.exif_transpose(image))
-    except UNREADABLE:
+            upright = ImageOps.exif_transpose(image)
+            if upright.mode == "F" or upright.mode.startswith("I"):
+                return _deep(upright, size)
+            plain = _rgb(upright)
+    except UNREADABLE as error:
+        _pass_over(error)
         return None
     if plain.size != (width, height):
         plain = plain.resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(plain, np.uint8).transpose(2, 0, 1)
 
 
+def _deep(image: Image.Image, size: tuple[int, int]) -> _Deep | None:
+    """None where a pixel is no finite number."""
+    values = np.asarray(image)
+    if not np.isfinite(values).all():
+        return None
+    height, width = size
+    plain = Image.fromarray(values.astype(np.float32))
+    if plain.size != (width, height):
+        plain = plain.resize((width, height), Image.Resampling.BILINEAR)
+    kind = f"{values.dtype.kind}{values.dtype.itemsize}"
+    return _Deep(np.asarray(plain), kind, float(values.min()), float(values.max()))
+
+
 def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):
-        deep = np.asarray(image.convert("I"), np.int64)
-        image = Image.fromarray((deep.clip(0, 65535) >> 8).astype(np.uint8))
-    elif image.mode == "F":
-        values = np.nan_to_num(np.asarray(image, np.float64))
-        scale = 255.0 if values.max(initial=0.0) <= 1.0 else 1.0
-        image = Image.fromarray((values * scale).clip(0, 255).round().astype(np.uint8))
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         above = image.convert("RGBA")
         below = Image.new("RGBA", above.size, "white")

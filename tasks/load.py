@@ -73,7 +73,7 @@ class Split:
         """The images of these rows in [0, 1], some at a time: as reals they take four times
         the memory, and most of their users need them smaller.
         """
-        for chunk in rows.split(CHUNK):
+        for chunk in torch.split(rows, CHUNK):
             yield self.images[chunk].float() / 255.0
 
 
@@ -151,7 +151,11 @@ def images_of(task: Task, *, cache: Path | None = None, progress: Progress = sil
 def prepare(
     kind: str, data: str, *, cache: Path | None = None, progress: Progress = silent
 ) -> TaskData:
-    """`load` of data that is no task yet; see there."""
+    """`load` of data that is no task yet; see there.
+
+    Images that hold nothing that can be read are skipped and counted, and that is kept with
+    the others; one that is only out of reach is an OSError, and nothing is kept.
+    """
     loader = loader_of(kind)
     location, options = parse(data.removeprefix(f"{kind}:"), loader.own)
     if loader.is_path and not Path(location).exists():
@@ -168,6 +172,7 @@ def prepare(
         if found is None:
             raise OSError(f"the cached images vanished while they were written: {prepared}")
     arrays, about = found
+    skipped = int(about["skipped"])
     parts = {
         part: Split(
             torch.from_numpy(arrays[f"{part}_images"]), torch.from_numpy(arrays[f"{part}_labels"])
@@ -175,13 +180,22 @@ def prepare(
         for part in PARTS
         if f"{part}_labels" in arrays
     }
-    return TaskData(
+    made = TaskData(
         train=parts["train"],
         val=parts["val"],
         test=parts.get("test"),
         classes=tuple(about["classes"]),
-        skipped=int(about["skipped"]),
+        skipped=skipped,
     )
+    if skipped:
+        # Told every time: who searches later is another than who registered the task.
+        log.warning(
+            "skipped %d of %d images that cannot be read: %s",
+            skipped,
+            made.n_samples + skipped,
+            location,
+        )
+    return made
 
 
 def loader_of(kind: str) -> Loader:
@@ -216,8 +230,6 @@ def _collect(
     total = sum(len(chosen) for chosen in rows.values())
     if skipped == total:
         raise ValueError(f"none of the {total} images can be read: {location}")
-    if skipped:
-        log.warning("skipped %d of %d images that cannot be read: %s", skipped, total, location)
     _check(labels, classes, location, unreadable=skipped)
     if options.grey:
         images = {part: to_grey(pixels) for part, pixels in images.items()}

@@ -95,7 +95,7 @@ def open_torchvision(location: str, options: Options, cache: Path) -> ImageSourc
     if not isinstance(names, list) or len(names) <= int(found[-1]):
         names = range(int(found[-1]) + 1)
     classes = tuple(_name(names[code]) for code in found.tolist())
-    return ImageSource(classes, labels, openers)
+    return ImageSource(classes, labels, openers, f"torchvision:{location}")
 
 
 def stamp(location: str, options: Options) -> str:

@@ -238,7 +238,28 @@ def test_unreadable_images_are_skipped_and_counted(
     assert data.skipped == 3
     assert data.n_samples == 13
     assert "skipped 3 of 16 images" in caplog.text
+    caplog.clear()
     assert prepare("image_folder", str(root)).skipped == 3
+    assert "skipped 3 of 16 images" in caplog.text
+
+
+def test_an_image_out_of_reach_is_read_once_it_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = fill(tmp_path / "zoo", "a", "b")
+    closed, opened = root / "a" / "1.png", Image.open
+
+    # The tests may run as one who may read everything.
+    def refused(file: Path) -> Image.Image:
+        if file == closed:
+            raise PermissionError(errno.EACCES, "Permission denied", str(file))
+        return opened(file)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Image, "open", refused)
+        with pytest.raises(PermissionError, match=f"Permission denied: '{closed}'"):
+            prepare("image_folder", str(root))
+    assert prepare("image_folder", str(root)).n_samples == 12
 
 
 def test_images_that_change_are_read_again(tmp_path: Path) -> None:

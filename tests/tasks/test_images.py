@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import errno
 import io
+import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFile
 
-from tasks.images import ImageSource
+from tasks.arrays import source_of
+from tasks.images import ImageSource, _header
 from tasks.source import silent
 
 
@@ -83,6 +87,74 @@ def test_large_photographs_are_averaged(tmp_path: Path) -> None:
     Image.fromarray(noise).save(tmp_path / "a.jpg", quality=95)
     found = read(lambda: Image.open(tmp_path / "a.jpg"), lambda: grey(0), size=8)[0]
     assert found.std() < 10
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_sizes_are_those_of_images_set_upright(tmp_path: Path, orientation: int) -> None:
+    image = Image.new("L", (40, 20), 0)
+    turned = image.getexif()
+    turned[0x0112] = orientation
+    image.save(tmp_path / "a.jpg", exif=turned)
+    image.save(tmp_path / "b.png", exif=turned)
+    image.save(tmp_path / "c.tif", exif=turned)
+    for name in ("a.jpg", "b.png", "c.tif"):
+        found = read(partial(Image.open, tmp_path / name))
+        assert found.shape == ((1, 1, 40, 20) if orientation in (6, 8) else (1, 1, 20, 40))
+
+
+def test_sizes_are_found_without_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    grey(9).save(tmp_path / "a.png")
+    grey(9).save(tmp_path / "b.jpg")
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda self: pytest.fail("decoded"))
+    for name in ("a.png", "b.jpg"):
+        with (tmp_path / name).open("rb") as file:
+            assert _header([Image.open(file)].__getitem__, 0) == (8, 8)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.EMFILE])
+@pytest.mark.parametrize("size", [None, 8])
+def test_what_is_out_of_reach_is_no_damaged_image(number: int, size: int | None) -> None:
+    def unreachable() -> Image.Image:
+        raise OSError(number, os.strerror(number))
+
+    with pytest.raises(OSError, match=os.strerror(number)):
+        read(lambda: grey(9), unreachable, size=size)
+
+
+DEEP = {
+    "dark 16 bits": [np.array([[0, 200], [100, 50]], np.uint16)],
+    "16 bits": [np.array([[0, 200], [100, 50]], np.uint16), np.full((2, 2), 51400, np.uint16)],
+    "32 bits": [np.array([[0, 200], [100, 255]], np.int32)],
+    "black and white": [np.array([[0, 1], [1, 0]], np.uint16)],
+    "reals to 1": [np.array([[0, 0.5], [1, 0.25]], np.float32)],
+    "reals from -1": [np.array([[0, -0.5], [-1, 1]], np.float32), np.zeros((2, 2), np.float32)],
+    "reals to 255": [np.full((2, 2), 0.9, np.float32), np.full((2, 2), 200, np.float32)],
+}
+
+
+@pytest.mark.parametrize("pixels", DEEP.values(), ids=DEEP)
+def test_deep_images_are_read_as_arrays_of_the_same_pixels_are(
+    tmp_path: Path, pixels: list[NDArray[np.generic]]
+) -> None:
+    files = [tmp_path / f"{number}.tif" for number in range(len(pixels))]
+    for file, each in zip(files, pixels, strict=True):
+        Image.fromarray(each).save(file)
+    found = read(*[partial(Image.open, file) for file in files])
+    arrays = source_of({"train": (np.stack(pixels), np.arange(len(pixels)))}, "here")
+    assert np.array_equal(found, arrays.images["train"])
+
+
+@pytest.mark.parametrize("most", [1.3, 60_000.0])
+def test_deep_images_of_no_range_are_refused(most: float) -> None:
+    with pytest.raises(ValueError, match=r"pixels .* \[0, 255\].*: these images"):
+        read(lambda: Image.new("F", (8, 8), 0.5), lambda: Image.new("F", (8, 8), most))
+
+
+def test_an_image_of_no_numbers_cannot_be_read() -> None:
+    images = [Image.new("F", (8, 8), 0.5), Image.new("F", (8, 8), float("nan"))]
+    source = ImageSource(("a",), {"train": np.zeros(2, np.int64)}, {"train": lambda i: images[i]})
+    _, readable = source.read({"train": np.arange(2)}, size=8, progress=silent)["train"]
+    assert readable.tolist() == [True, False]
 
 
 def test_what_cannot_be_read_is_told_apart() -> None:
