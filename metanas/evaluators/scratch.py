@@ -8,8 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+import pickle
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -116,12 +117,17 @@ class Scratch:
         data: TaskData,
         lesson: Lesson,
     ) -> Path | None:
-        """Where a training's checkpoint is kept, None where none is."""
+        """Where a training's checkpoint is kept, None where none is.
+
+        Raises:
+            ValueError: the space cannot be told from others, see `_told`.
+        """
         if self.checkpoints is None:
             return None
-        # Names and shapes tell apart networks that a space builds with other options,
-        # the images and labels themselves data that changed under the same name.
+        # Networks of equal names and shapes may differ in what their layers do, by the
+        # space's options; data may change under the same name, its images tell.
         facts = [
+            _told(self.space),
             *(architecture.key for architecture in architectures),
             task.name,
             task.kind,
@@ -134,6 +140,35 @@ class Scratch:
         ]
         digest = hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
         return self.checkpoints / f"{digest}.pt"
+
+
+def _told(value: object) -> object:
+    """What tells a space from every other, as JSON: its class, its options and theirs.
+
+    A dataclass is told by its fields, anything else by its pickle, which holds all there
+    is to it. The former is the same in every process; of the latter that is not promised
+    (a set has no order), and a training of such a space may start anew.
+
+    Raises:
+        ValueError: it cannot be pickled either.
+    """
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, tuple | list):
+        return [_told(each) for each in value]
+    if isinstance(value, Mapping):
+        return [[_told(key), _told(each)] for key, each in value.items()]
+    kind = type(value)
+    # Not of a class that only inherits from one: it may have attributes that are no fields.
+    if is_dataclass(value) and "__dataclass_fields__" in vars(kind):
+        options = {each.name: _told(getattr(value, each.name)) for each in fields(value)}
+        return [kind.__module__, kind.__qualname__, options]
+    try:
+        return pickle.dumps(value).hex()
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise ValueError(
+            f"checkpoints need a space of plain fields, or one that pickles, got {value!r}: {error}"
+        ) from error
 
 
 def channel_statistics(images: Tensor) -> tuple[list[float], list[float]]:

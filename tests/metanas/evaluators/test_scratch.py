@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import pickle
@@ -23,8 +24,11 @@ from metadata_store.records import Architecture, Task
 from metanas.evaluators.recipe import Recipe
 from metanas.evaluators.scratch import Scratch, channel_statistics
 from metanas.evaluators.training import Run
-from metanas.protocols import Evaluator
+from metanas.protocols import Evaluator, SearchSpace
+from metanas.spaces.darts import Darts
+from metanas.spaces.listed import Listed
 from metanas.spaces.nasbench201 import NasBench201
+from metanas.spaces.random_chooser import RandomChooser
 from tasks.load import Split, TaskData
 from tests.contracts.evaluator import EvaluatorContract
 
@@ -359,7 +363,59 @@ def test_another_training_has_another_checkpoint(other: dict[str, object], tmp_p
     assert run.values == []
 
 
+def alike_cells() -> Architecture:
+    """Of `Darts`, with the same layers in both kinds of cells."""
+    drawn = Darts().suggest(RandomChooser(np.random.default_rng(0)))
+    choices = {name: drawn.choices[name.replace("reduction", "normal")] for name in drawn.choices}
+    return Architecture(drawn.space, choices)
+
+
+class Bordered(NasBench201):
+    """Networks that see a frame of zeros around the images: an option that is no field."""
+
+    def __init__(self, border: int) -> None:
+        super().__init__(width=4, cells=1)
+        object.__setattr__(self, "border", border)
+
+    def build(self, architecture: Architecture, task: Task) -> nn.Module:
+        network = super().build(architecture, task)
+        return nn.Sequential(nn.ZeroPad2d(vars(self)["border"]), network)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "architecture"),
+    [
+        (Darts(width=2, layout="nr"), Darts(width=2, layout="nn"), alike_cells()),
+        (Bordered(0), Bordered(1), GOOD),
+        (Listed(Bordered(0), (GOOD,)), Listed(Bordered(1), (GOOD,)), GOOD),
+    ],
+    ids=["fields", "attributes", "of another space"],
+)
+def test_spaces_whose_networks_have_the_same_weights_are_told_apart(
+    one: SearchSpace, other: SearchSpace, architecture: Architecture, tmp_path: Path
+) -> None:
+    def run(space: SearchSpace) -> Run:
+        evaluator = Scratch(space, epochs=1, device="cpu", checkpoints=tmp_path, load=load)
+        return evaluator.run(architecture, TASK, seed=0)
+
+    first, second = run(one), run(other)
+    assert {n: v.shape for n, v in first.module.state_dict().items()} == {
+        n: v.shape for n, v in second.module.state_dict().items()
+    }
+    list(first)
+    assert len(run(copy.deepcopy(one)).values) == 1
+    assert run(other).values == []
+
+
 # What is refused
+
+
+def test_a_space_that_no_checkpoint_can_name_is_refused(tmp_path: Path) -> None:
+    space = Bordered(0)
+    object.__setattr__(space, "drawn", lambda: 0)
+    with pytest.raises(ValueError, match="checkpoints need a space of plain fields"):
+        Scratch(space, device="cpu", checkpoints=tmp_path, load=load).run(GOOD, TASK, seed=0)
+    assert Scratch(space, device="cpu", load=load).run(GOOD, TASK, seed=0).path is None
 
 
 @pytest.mark.parametrize(
