@@ -41,5 +41,9 @@ class UnreadableStore(StoreError, OSError):
     """The URL names nothing that can be opened as a store of this or an older schema."""
 
 
+class LostStore(StoreError, ConnectionError):
+    """A store that was open is out of reach: its server was stopped, or the network is down."""
+
+
 class UnreadableTable(StoreError, ValueError):
     """A file is no trial table: truncated, empty or of another schema."""

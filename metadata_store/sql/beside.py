@@ -15,7 +15,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import SQLAlchemyError
 
 from metadata_store.sql.connect import (
-    CONNECT_WAIT,
+    POSTGRESQL_OPTIONS,
     absolute,
     make_engine,
     use_write_ahead_log,
@@ -55,7 +55,7 @@ def engine_options(url: str) -> dict[str, Any]:
     """Arguments of `sqlalchemy.create_engine` for such a URL."""
     if url.startswith("sqlite"):
         return {"connect_args": {"timeout": WAIT, "isolation_level": None}, "max_overflow": -1}
-    return {"connect_args": {"connect_timeout": CONNECT_WAIT}, "pool_pre_ping": True}
+    return dict(POSTGRESQL_OPTIONS)
 
 
 def take_turns(engine: sa.Engine) -> None:

@@ -10,16 +10,16 @@ in different orders would otherwise block each other for ever.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
-from metadata_store.errors import StoreError, UnreadableStore
+from metadata_store.errors import LostStore, StoreError, UnreadableStore
 
 FORMS = "a store is memory://, sqlite:///path or postgresql://user@host/database"
 
@@ -28,6 +28,13 @@ WRITE_WAIT = 600
 
 CONNECT_WAIT = 10
 """Seconds to wait for a PostgreSQL server's answer."""
+
+POSTGRESQL_OPTIONS: Mapping[str, Any] = {
+    "connect_args": {"connect_timeout": CONNECT_WAIT},
+    # A connection may wait in the pool for the hours of a training, and its server end.
+    "pool_pre_ping": True,
+}
+"""Arguments of `sqlalchemy.create_engine` for a PostgreSQL server."""
 
 WRITERS_LOCK = 0x6D6574616E6173
 """Key of PostgreSQL's advisory lock: "metanas" in ASCII."""
@@ -64,7 +71,8 @@ def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
     """A transaction that sees the store as it is at its first query.
 
     Raises:
-        StoreError: the database fails; the message is one line.
+        LostStore: the database is out of reach.
+        StoreError: it fails otherwise; the message is one line.
     """
     with _one_line(engine), engine.connect() as connection, connection.begin():
         yield connection
@@ -75,7 +83,8 @@ def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
     """A transaction no other writer runs beside.
 
     Raises:
-        StoreError: the database fails; the message is one line.
+        LostStore: the database is out of reach.
+        StoreError: it fails otherwise; the message is one line.
     """
     with _one_line(engine), engine.connect() as connection:
         connection = connection.execution_options(**{_WRITES: True})
@@ -122,7 +131,16 @@ def _one_line(engine: sa.Engine) -> Iterator[None]:
     except (DBAPIError, _driver(engine).Error) as error:
         said = str(error.orig if isinstance(error, DBAPIError) else error).strip()
         line = said.splitlines()[0] if said else type(error).__name__
-        raise StoreError(f"{shown(engine)}: {line}") from error
+        kind = LostStore if _lost(engine, error) else StoreError
+        raise kind(f"{shown(engine)}: {line}") from error
+
+
+def _lost(engine: sa.Engine, error: Exception) -> bool:
+    """Whether a server ended the connection, or could not be connected to."""
+    if not isinstance(error, OperationalError) or engine.dialect.name == "sqlite":
+        return False
+    # What a server says of a statement has a code; what the driver says of a server has none.
+    return error.connection_invalidated or getattr(error.orig, "sqlstate", None) is None
 
 
 def _sqlite(url: str, rest: str) -> sa.Engine:
@@ -159,9 +177,7 @@ def _sqlite(url: str, rest: str) -> sa.Engine:
 def _postgresql(rest: str) -> sa.Engine:
     try:
         url = sa.make_url(f"postgresql+psycopg://{rest}")
-        engine = sa.create_engine(
-            url, connect_args={"connect_timeout": CONNECT_WAIT}, max_overflow=-1
-        )
+        engine = sa.create_engine(url, max_overflow=-1, **POSTGRESQL_OPTIONS)
     except (ArgumentError, ValueError) as error:
         raise UnreadableStore(f"{FORMS}; {error}") from error
     except ImportError as error:

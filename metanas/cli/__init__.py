@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _is_wrong_input(error: Exception) -> bool:
-    from metadata_store.errors import StoreError
+    from metadata_store.errors import LostStore, StoreError
 
     wrong = (
         StoreError,
@@ -103,7 +103,7 @@ def _is_wrong_input(error: Exception) -> bool:
         PermissionError,
         ModuleNotFoundError,
     )
-    return isinstance(error, wrong)
+    return isinstance(error, wrong) and not isinstance(error, LostStore)
 
 
 def _describe(error: Exception) -> str:

@@ -16,7 +16,7 @@ from typing import TypeVar
 import optuna
 from optuna.exceptions import StorageInternalError
 
-from metadata_store.errors import StoreError
+from metadata_store.errors import LostStore, StoreError
 from metadata_store.sql.beside import Failure, beside, engine_options, exists, take_turns
 
 Result = TypeVar("Result")
@@ -36,7 +36,7 @@ def open_storage(url: str, *, make: bool = True) -> Iterator[optuna.storages.Bas
         make: whether to make them where there are none; else none are found.
 
     Raises:
-        StoreError: the database cannot be opened.
+        LostStore: the database cannot be opened.
     """
     where = None if url == MEMORY else beside(url, "studies")
     if where is None or not (make or exists(where)):
@@ -64,7 +64,7 @@ def patiently(call: Callable[[], Result], *, patience: float = PATIENCE) -> Resu
         patience: seconds after which the error is raised after all.
 
     Raises:
-        StoreError: the database stays out of reach; the message is one line.
+        LostStore: the database stays out of reach; the message is one line.
     """
     give_up = time.monotonic() + patience
     pause = FIRST_PAUSE
@@ -72,11 +72,11 @@ def patiently(call: Callable[[], Result], *, patience: float = PATIENCE) -> Resu
         try:
             return call()
         except (StorageInternalError, StoreError, Failure) as error:
-            # The store's definite answers, such as an unknown task, are its errors' subclasses.
-            if isinstance(error, StoreError) and type(error) is not StoreError:
+            # The store's definite answers, such as an unknown task, are the other subclasses.
+            if isinstance(error, StoreError) and type(error) not in (StoreError, LostStore):
                 raise
             if time.monotonic() + pause > give_up:
-                raise StoreError(f"the database of the search: {_line(error)}") from error
+                raise LostStore(f"the database of the search: {_line(error)}") from error
             logging.getLogger(__name__).info("trying again in %.1f s: %s", pause, _line(error))
         time.sleep(pause * random.uniform(0.5, 1.0))
         pause = min(2 * pause, LONGEST_PAUSE)

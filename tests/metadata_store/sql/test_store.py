@@ -1,14 +1,28 @@
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from metadata_store.batch import Trials
+from metadata_store.errors import LostStore, StoreError
 from metadata_store.sql import SqlStore
-from metadata_store.sql.connect import make_engine, writing
+from metadata_store.sql.connect import make_engine, reading, writing
 from metadata_store.store import MetadataStore, open_store
 from tests.contracts.shared_store import SharedStoreContract
 from tests.contracts.store import StoreContract
 from tests.contracts.trials import a_trial
+
+
+def end_connections(url: str) -> None:
+    """All others to a PostgreSQL database, as when its server is restarted."""
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
 
 
 class TestSqliteStore(StoreContract):
@@ -48,3 +62,32 @@ class TestSharedPostgresqlStore(SharedStoreContract):
         engine.dispose()
         with open_store(url) as store:
             assert store.add_trials([a_trial()]) == 1
+
+    def test_a_server_may_be_restarted_between_two_calls(self, url: str) -> None:
+        with open_store(url) as store:
+            store.add_trials([a_trial(0)])
+            end_connections(url)
+            assert store.add_trials([a_trial(1)]) == 1
+            end_connections(url)
+            assert len(store.batch()) == 2
+
+    def test_a_server_lost_in_a_transaction_is_told_from_other_errors(self, url: str) -> None:
+        def batches() -> Iterator[Trials]:
+            yield Trials.of([a_trial(1)])
+            end_connections(url)
+            yield Trials.of([a_trial(2)])
+
+        with open_store(url) as store:
+            with pytest.raises(LostStore, match=r"^postgresql://.*terminating connection"):
+                store.add_batches(batches())
+            assert store.info().trials == 0
+        engine = make_engine(url)
+        with pytest.raises(StoreError, match="division by zero") as caught, writing(engine) as lent:
+            lent.exec_driver_sql("SELECT 1 / 0")
+        assert not isinstance(caught.value, LostStore)
+        engine.dispose()
+
+    def test_a_server_that_has_stopped_is_lost(self, url: str) -> None:
+        engine = make_engine(re.sub(r":\d+/", ":1/", url))
+        with pytest.raises(LostStore, match="connection failed"), reading(engine):
+            pass

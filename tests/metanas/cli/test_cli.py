@@ -9,7 +9,9 @@ import pytest
 from PIL import Image
 
 from metadata_store.batch import Trials
+from metadata_store.errors import LostStore
 from metadata_store.records import LearningCurve, Trial, TrialState
+from metadata_store.sql import SqlStore
 from metadata_store.store import open_store
 from metanas.spaces.nasbench201 import NasBench201
 from metanas.spaces.random_chooser import RandomChooser
@@ -190,6 +192,18 @@ def test_a_store_that_cannot_be_opened_is_wrong_input(
     for url in (f"sqlite:///{text}", f"sqlite:///{tmp_path}", "mysql://somewhere", "nonsense"):
         command_line(url, capsys).wrong("store", "info")
     assert text.read_bytes() == before
+
+
+def test_a_store_lost_on_the_way_is_a_failure(
+    metanas: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(self: SqlStore) -> None:
+        raise LostStore("postgresql://host/db: terminating connection")
+
+    monkeypatch.setattr(SqlStore, "info", lost)
+    status, out, err = metanas.run("store", "info")
+    assert (status, out) == (1, "")
+    assert err == "metanas: failed: LostStore: postgresql://host/db: terminating connection\n"
 
 
 def test_zero_shot_names_its_reasons(metanas: CommandLine, table: Path) -> None:

@@ -5,7 +5,7 @@ import optuna
 import pytest
 from optuna.exceptions import StorageInternalError
 
-from metadata_store.errors import StoreError, UnknownTask
+from metadata_store.errors import LostStore, StoreError, UnknownTask
 from metadata_store.store import open_store
 from metanas.search import storage
 from metanas.search.storage import open_storage, patiently
@@ -17,7 +17,7 @@ def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_call_is_repeated_until_the_database_answers() -> None:
-    errors = [StorageInternalError("gone"), StoreError("gone")]
+    errors = [StorageInternalError("gone"), StoreError("gone"), LostStore("gone")]
 
     def call() -> str:
         if errors:
@@ -35,7 +35,7 @@ def test_patience_ends_in_one_line_that_says_what_the_database_said() -> None:
             raise StorageInternalError("a long text of Optuna's") from error
 
     begin = time.monotonic()
-    with pytest.raises(StoreError, match=r"^the database of the search: connection refused$"):
+    with pytest.raises(LostStore, match=r"^the database of the search: connection refused$"):
         patiently(call, patience=0.05)
     assert time.monotonic() - begin < 5
 
