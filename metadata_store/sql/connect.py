@@ -33,6 +33,8 @@ POSTGRESQL_OPTIONS: Mapping[str, Any] = {
     "connect_args": {"connect_timeout": CONNECT_WAIT},
     # A connection may wait in the pool for the hours of a training, and its server end.
     "pool_pre_ping": True,
+    # Whatever the database's default: who waited for a lock must see what its holder did.
+    "isolation_level": "READ COMMITTED",
 }
 """Arguments of `sqlalchemy.create_engine` for a PostgreSQL server."""
 

@@ -1,5 +1,8 @@
 import re
+import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,6 +26,32 @@ def end_connections(url: str) -> None:
             "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
+
+
+@contextmanager
+def stricter(url: str) -> Iterator[None]:
+    """Transactions of the database see it as it was at their first query, unless they say."""
+    import psycopg
+
+    setting = "default_transaction_isolation"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"ALTER DATABASE postgres SET {setting} = 'repeatable read'")
+        try:
+            yield
+        finally:
+            connection.execute(f"ALTER DATABASE postgres RESET {setting}")
+
+
+def wait_for_a_writer(url: str) -> None:
+    """Until one waits for another to end."""
+    import psycopg
+
+    give_up = time.monotonic() + 60
+    query = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    with psycopg.connect(url, autocommit=True) as connection:
+        while connection.execute(query).fetchone() == (0,):
+            assert time.monotonic() < give_up
+            time.sleep(0.01)
 
 
 class TestSqliteStore(StoreContract):
@@ -62,6 +91,23 @@ class TestSharedPostgresqlStore(SharedStoreContract):
         engine.dispose()
         with open_store(url) as store:
             assert store.add_trials([a_trial()]) == 1
+
+    def test_writers_of_the_same_names_queue_whatever_the_databases_default_isolation(
+        self, url: str
+    ) -> None:
+        open_store(url).close()
+        with stricter(url), open_store(url) as store, open_store(url) as other:
+            with ThreadPoolExecutor(1) as at_once:
+
+                def batches() -> Iterator[Trials]:
+                    yield Trials.of([a_trial(0)])
+                    waiting.append(at_once.submit(other.add_trials, [a_trial(1)]))
+                    wait_for_a_writer(url)
+
+                waiting: list[Future[int]] = []
+                assert store.add_batches(batches()) == 1
+                assert waiting[0].result(timeout=60) == 1
+            assert [task.name for task in store.tasks()] == ["flowers"]
 
     def test_a_server_may_be_restarted_between_two_calls(self, url: str) -> None:
         with open_store(url) as store:
