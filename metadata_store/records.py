@@ -25,6 +25,9 @@ FLOAT32_MAX = float.fromhex("0x1.fffffep127")
 INT32_MAX = 2**31 - 1
 INT64_MAX = 2**63 - 1
 LARGEST = sys.float_info.max
+NAME_BYTES = 2_500
+"""Length of a name in UTF-8 at most: PostgreSQL's indices hold entries of 2,704 bytes."""
+
 TABLE_KIND = "table"
 """Kind of a task known only by its trials: there is no data to load."""
 
@@ -64,7 +67,8 @@ class Task:
     def __post_init__(self) -> None:
         if not self.name or not self.kind:
             raise ValueError(f"a task needs a name and a kind, got {self.name!r} and {self.kind!r}")
-        _require_storable(self.name, self.kind, self.data)
+        _require_storable(self.name)
+        _require_text(self.kind, self.data)
         if self.n_samples < 0:
             raise ValueError(f"n_samples must not be negative, got {self.n_samples}")
         if self.n_classes is not None and self.n_classes < 2:
@@ -307,16 +311,35 @@ def architecture_key(space: str, text: str) -> str:
 
 
 def is_storable(name: str) -> bool:
-    """Whether every store can hold the name: it has no NUL and no lone surrogate."""
-    if "\0" in name:
+    """Whether every store can hold the name: a text of `NAME_BYTES` at most."""
+    return _is_text(name) and _length(name) <= NAME_BYTES
+
+
+def _is_text(text: str) -> bool:
+    """Whether it has no NUL and no lone surrogate."""
+    if "\0" in text:
         return False
-    return name.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in name)
+    return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def _length(text: str) -> int:
+    """In bytes."""
+    return len(text) if text.isascii() else len(text.encode())
 
 
 def _require_storable(*names: str) -> None:
+    _require_text(*names)
     for name in names:
         if not is_storable(name):
-            raise ValueError(f"a name may hold no NUL and no lone surrogate, got {name!r}")
+            raise ValueError(
+                f"a name has {NAME_BYTES:,} bytes at most, got {_length(name):,}: {name[:40]!r}…"
+            )
+
+
+def _require_text(*texts: str) -> None:
+    for text in texts:
+        if not _is_text(text):
+            raise ValueError(f"a name may hold no NUL and no lone surrogate, got {text!r}")
 
 
 def _frozen(mapping: Mapping[str, Value]) -> Mapping[str, Value]:

@@ -1,6 +1,7 @@
 """What every store does."""
 
 import math
+import random
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from threading import Thread
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from metadata_store.batch import Trials
 from metadata_store.errors import DuplicateTask, StoreError, UnknownTask
-from metadata_store.records import Architecture, LearningCurve, Task, TrialState
+from metadata_store.records import NAME_BYTES, Architecture, LearningCurve, Task, TrialState
 from metadata_store.store import MetadataStore
 from tests.contracts.any_trial import distinct, trials
 from tests.contracts.trials import a_trial
@@ -33,6 +34,16 @@ class StoreContract(ABC):
         store.add_task(odd)
         assert store.task("flowers") == FLOWERS
         assert store.task(odd.name) == odd
+
+    def test_names_of_the_greatest_length_are_kept(self, store: MetadataStore) -> None:
+        drawn = random.Random(0)  # what repeats itself would be compressed
+        name, space, metric, source = (drawn.randbytes(NAME_BYTES // 2).hex() for _ in range(4))
+        architecture = Architecture(space, {"op": "conv"})
+        curve = LearningCurve(metric, (1,), (0.5,))
+        long = a_trial(task=name, architecture=architecture, curve=curve, source=source)
+        store.add_trials([long])
+        assert list(store.trials()) == [long]
+        assert [task.name for task in store.tasks()] == [name]
 
     def test_tasks_are_listed_by_name(self, store: MetadataStore) -> None:
         for name in ("b", "a", "C"):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metadata_store.batch import SCHEMA, Trials
-from metadata_store.filters import screen, why_unusable
+from metadata_store.filters import NAMES, screen, why_unusable
 from metadata_store.records import Architecture, LearningCurve, Trial, TrialState
 from tests.contracts.any_trial import trials
 from tests.contracts.trials import a_trial
@@ -78,6 +78,7 @@ def test_no_rows_are_no_trials():
         ({"space": ""}, "no space name"),
         ({"source": ""}, "no source name"),
         ({"task": "a\0b"}, "unusable task name"),
+        *(({name: "ö" * 1251}, f"unusable {name} name") for name in NAMES),
         ({"architecture": ""}, "architecture is no JSON object of choices"),
         ({"architecture": "{"}, "architecture is no JSON object of choices"),
         ({"architecture": "[1]"}, "architecture is no JSON object of choices"),

@@ -37,6 +37,8 @@ class TestTask:
             ({"kind": ""}, "needs a name and a kind"),
             ({"name": "a\0b"}, "no NUL"),
             ({"data": "\ud800"}, "lone surrogate"),
+            ({"name": "n" * 2501}, r"^a name has 2,500 bytes at most, got 2,501: 'n{40}'…$"),
+            ({"name": "ö" * 1251}, "2,500 bytes at most, got 2,502"),
             ({"n_samples": -1}, "not be negative, got -1"),
             ({"n_classes": 1}, "at least two classes, got 1"),
             ({"input_shape": (3, 0)}, "at least 1"),
@@ -47,6 +49,9 @@ class TestTask:
     def test_a_task_that_cannot_be_is_refused(self, field: dict, says: str) -> None:
         with pytest.raises(ValueError, match=says):
             Task(**TASK | field)
+
+    def test_where_data_lies_may_be_a_long_text(self) -> None:
+        assert len(Task(**TASK | {"data": "d" * 10_000}).data) == 10_000
 
     def test_tasks_compare_by_value_nan_included(self) -> None:
         other = Task(**TASK | {"features": {"a": float("nan"), "b": 1.0}, "input_shape": [1, 8, 8]})
@@ -136,6 +141,7 @@ class TestTrial:
             ({"task": ""}, "needs a task and a source"),
             ({"source": ""}, "needs a task and a source"),
             ({"source": "\0"}, "no NUL"),
+            ({"source": "s" * 2501}, "2,500 bytes at most"),
             ({"seed": 2**31}, "fits in 32 bits"),
             ({"state": "running"}, "running"),
             ({"curve": LearningCurve("f1", (), ())}, "only a failed trial"),
