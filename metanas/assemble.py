@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from metanas.protocols import Predictor, SearchSpace
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from metadata_store.batch import Trials
     from metadata_store.records import Task
     from metadata_store.store import MetadataStore
+    from metanas.evaluators.scratch import Scratch
     from metanas.search.measured import Measure
     from metanas.zero_shot import ZeroShot
 
@@ -84,15 +85,35 @@ def make_evaluator(named: Named, space: SearchSpace, **fixed: Any) -> Any:
     return _make(EVALUATORS, named, "evaluator", space=space, **fixed)
 
 
-def source_of(settings: TrainSettings) -> str:
-    """The source of a trial trained so: what was set, but for where it ran.
+def source_of(settings: TrainSettings, space: SearchSpace, evaluator: Scratch) -> str:
+    """The source of a trial trained so: what is not as usual, but for where it ran.
 
-    Trials of other epochs or another width are other measurements, not known ones.
+    Trials of other epochs or another width are other measurements, not known ones; one
+    for which a default was named is no other. What `NETWORK` sets is told of its space
+    whatever it is, as stores of earlier versions have it.
+
+    Args:
+        space, evaluator: what the settings were made into.
     """
-    options = {**settings.space.options, **settings.evaluator.options}
-    options.pop("device", None)
-    told = ",".join(f"{name}={options[name]}" for name in sorted(options))
-    return f"train:{told}" if told else "train"
+    from metanas.evaluators.recipe import Recipe
+    from metanas.spaces import NAMED
+
+    always = NETWORK.options if settings.space.name == NETWORK.name else ()
+    told = {name: getattr(space, name) for name in always}
+    if settings.space.options:
+        # Options may make it a space of another name, with defaults of its own.
+        usual = NAMED[space.name if space.name in NAMED else settings.space.name]()
+        told |= _unlike(usual, space, settings.space.options)
+    taught = [name for name in settings.evaluator.options if name != "device"]
+    told |= _unlike(Recipe(), evaluator.recipe, taught)
+    text = ",".join(f"{name}={told[name]}" for name in sorted(told))
+    return f"train:{text}" if text else "train"
+
+
+def _unlike(usual: object, made: object, options: Iterable[str]) -> dict[str, Option]:
+    """Those of the options that are not as usual, with their values."""
+    values = {name: getattr(made, name) for name in options}
+    return {name: value for name, value in values.items() if value != getattr(usual, name)}
 
 
 def run_zero_shot(

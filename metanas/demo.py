@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -103,16 +103,17 @@ def demo(
     found = run_zero_shot(settings.zero_shot, store, task, space, predictor)
     first = found.recommendations[0].architecture
     drawn = _another(space, first, settings.train.seed)
+    asked = replace(settings.train, space=settings.zero_shot.space)
     trials = []
     for name, architecture in (("the first pick", first), ("a random one", drawn)):
         say(f"Training {name}: {space.format(architecture)}")
-        evaluator = make_evaluator(settings.train.evaluator, space, checkpoints=checkpoints)
+        evaluator = make_evaluator(asked.evaluator, space, checkpoints=checkpoints)
         trained = train(
             architecture,
             task,
             evaluator=evaluator,
-            seed=settings.train.seed,
-            source=source_of(settings.train),
+            seed=asked.seed,
+            source=source_of(asked, space, evaluator),
             progress=progress,
         )
         store.add_trials([trained.trial])

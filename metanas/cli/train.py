@@ -94,7 +94,7 @@ def _train(given: Namespace) -> None:
                 task,
                 evaluator=evaluator,
                 seed=asked.seed,
-                source=source_of(asked),
+                source=source_of(asked, space, evaluator),
                 progress=advance,
             )
         added = store.add_trials([trained.trial])

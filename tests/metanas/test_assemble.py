@@ -1,7 +1,7 @@
 import pytest
 
-from metanas.assemble import make_evaluator, make_pruner
-from metanas.settings import Named, SearchSettings, SettingsError
+from metanas.assemble import make_evaluator, make_pruner, source_of, space_by_name
+from metanas.settings import NETWORK, Named, Option, SearchSettings, SettingsError, TrainSettings
 from metanas.spaces.nasbench201 import NasBench201
 from tests.contracts.ranker import source_trials
 
@@ -21,3 +21,30 @@ def test_the_pruner_has_the_searchs_seed() -> None:
         settings = SearchSettings(budget=1, seed=7, pruner=Named("lcranknet", options))
         made = make_pruner(settings, NasBench201(), Task.table("new"), sources=sources)
         assert vars(made)["_seed"] == seed
+
+
+@pytest.mark.parametrize(
+    ("space", "options", "source"),
+    [
+        (NETWORK, {}, "train:cells=1,width=16"),
+        (NETWORK.but(width=4), {}, "train:cells=1,width=4"),
+        (NETWORK.but(width=4, cells=5), {}, "train:cells=5,width=4"),
+        (Named("nasbench201", {"cells": 1}), {}, "train:cells=1,width=16"),
+        (NETWORK, {"epochs": 12, "batch_size": 64, "lr": 0.1}, "train:cells=1,width=16"),
+        (NETWORK, {"epochs": 13, "device": "cpu"}, "train:cells=1,epochs=13,width=16"),
+        (NETWORK, {"lr": "1e-1", "augment": "auto", "amp": False}, "train:cells=1,width=16"),
+        (NETWORK, {"lr": "1e-2"}, "train:cells=1,lr=0.01,width=16"),
+        (NETWORK, {"lr": 1}, "train:cells=1,lr=1.0,width=16"),
+        (Named("darts"), {}, "train"),
+        (Named("darts", {"width": 8, "layout": "nr"}), {}, "train:width=8"),
+        (Named("darts", {"nodes": 3}), {}, "train:nodes=3"),
+        (Named("darts", {"nodes": 2}), {}, "train"),
+        (Named("darts-2"), {}, "train"),
+    ],
+)
+def test_a_trainings_source_is_the_same_whatever_defaults_were_named(
+    space: Named, options: dict[str, Option], source: str
+) -> None:
+    settings = TrainSettings(space, Named("scratch", options))
+    made = space_by_name(space)
+    assert source_of(settings, made, make_evaluator(settings.evaluator, made)) == source

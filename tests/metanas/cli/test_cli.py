@@ -228,7 +228,7 @@ def test_training_records_logs_and_exports(metanas: CommandLine, tmp_path: Path)
     assert made["mlflow_run"]
     assert network.stat().st_size > 1000
     assert metanas.ok("store", "info")["trials"] == 1
-    again = metanas.ok(*arguments)
+    again = metanas.ok(*arguments, "--lr", "0.1")  # the default, named
     assert (again["added"], again["mlflow_run"]) == (0, None)
     assert again["curve"] == made["curve"]
     assert metanas.ok("store", "info")["trials"] == 1
