@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,28 @@ def read(path: Path) -> State | None:
         return load(path)
     except ValueError as error:
         raise ValueError(f"{path} is no checkpoint; delete it to train anew ({error})") from error
+
+
+def resume(path: Path, take: Callable[[State], None]) -> None:
+    """Hands the state in the file to a training, if there is a file.
+
+    Raises:
+        ValueError: the file is no checkpoint, or not such a training's.
+    """
+    state = read(path)
+    if state is None:
+        return
+    try:
+        take(state)
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    # What PyTorch raises of other weights is a RuntimeError.
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        line = " ".join(str(error).split())[:80]
+        raise ValueError(
+            f"{path} is no checkpoint of this training; delete it to train anew "
+            f"({type(error).__name__}: {line})"
+        ) from error
 
 
 def load(path: Path) -> State:

@@ -74,7 +74,7 @@ class FusedRun:
         self._module = Normalised(self._fused, mean, std).eval().to(lesson.device)
         self._optimizer = lesson.recipe.optimizer(self._module)
         if path is not None:
-            self._resume(checkpoint.read(path))
+            checkpoint.resume(path, self._resume)
 
     def __iter__(self) -> Iterator[tuple[int, list[float]]]:
         for epoch in range(1, self._lesson.recipe.epochs + 1):
@@ -111,9 +111,7 @@ class FusedRun:
                 },
             )
 
-    def _resume(self, state: checkpoint.State | None) -> None:
-        if state is None:
-            return
+    def _resume(self, state: checkpoint.State) -> None:
         self._module.load_state_dict(state["module"])
         self._optimizer.load_state_dict(state["optimizer"])
         self.values, self.losses = list(state["values"]), list(state["losses"])

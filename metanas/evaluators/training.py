@@ -162,7 +162,7 @@ class Run:
         self._lesson = lesson
         self._optimizer = lesson.recipe.optimizer(self.module)
         if path is not None:
-            self._resume(checkpoint.read(path))
+            checkpoint.resume(path, self._resume)
 
     def __iter__(self) -> Curve:
         for epoch in itertools.count(1):
@@ -196,9 +196,7 @@ class Run:
             "optimizer": self._optimizer.state_dict(),
         }
 
-    def _resume(self, state: checkpoint.State | None) -> None:
-        if state is None:
-            return
+    def _resume(self, state: checkpoint.State) -> None:
         self.module.load_state_dict(state["module"])
         self._optimizer.load_state_dict(state["optimizer"])
         self.values, self.losses = list(state["values"]), list(state["losses"])
