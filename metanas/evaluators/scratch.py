@@ -206,8 +206,8 @@ def _device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        float(torch.zeros(1, device=device))  # the device "meta" has tensors without values
     except (RuntimeError, AssertionError) as error:
-        line = str(error).splitlines()[0]
+        line = str(error).splitlines()[0].partition(". ")[0]
         raise ValueError(f"need a device of this machine, got {name!r}: {line}") from error
     return device

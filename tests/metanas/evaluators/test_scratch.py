@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from metadata_store.records import Architecture, Task
+from metanas.evaluators import checkpoint
 from metanas.evaluators.recipe import Recipe
 from metanas.evaluators.scratch import Scratch, channel_statistics
 from metanas.evaluators.training import Run
@@ -410,6 +411,34 @@ def test_spaces_whose_networks_have_the_same_weights_are_told_apart(
 # What is refused
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"anything": 1},
+        {"module": {}, "optimizer": {}, "values": [], "losses": [], "seconds": 0.0},
+        {"module": None, "optimizer": None, "values": [], "losses": [], "seconds": 0.0},
+    ],
+)
+def test_a_checkpoint_of_something_else_is_refused_by_name(
+    other: dict[str, object], tmp_path: Path
+) -> None:
+    finished(scratch(checkpoints=tmp_path, epochs=1))
+    (file,) = tmp_path.iterdir()
+    checkpoint.write(file, other)
+    with pytest.raises(ValueError, match=rf"^{file} is no checkpoint.*; delete it to train anew"):
+        scratch(checkpoints=tmp_path, epochs=1).run(GOOD, TASK, seed=0)
+
+
+def test_a_checkpoint_that_lacks_a_part_is_refused_by_name(tmp_path: Path) -> None:
+    finished(scratch(checkpoints=tmp_path, epochs=1))
+    (file,) = tmp_path.iterdir()
+    whole = dict(checkpoint.read(file) or {})
+    for part in whole:
+        checkpoint.write(file, {name: value for name, value in whole.items() if name != part})
+        with pytest.raises(ValueError, match=f"delete it to train anew .*{part}"):
+            scratch(checkpoints=tmp_path, epochs=1).run(GOOD, TASK, seed=0)
+
+
 def test_a_space_that_no_checkpoint_can_name_is_refused(tmp_path: Path) -> None:
     space = Bordered(0)
     object.__setattr__(space, "drawn", lambda: 0)
@@ -430,6 +459,7 @@ def test_a_space_that_no_checkpoint_can_name_is_refused(tmp_path: Path) -> None:
         ({"label_smoothing": 1.0}, "label_smoothing"),
         ({"augment": "mixup"}, "augment must be one of auto"),
         ({"device": "abacus"}, "need a device of this machine, got 'abacus'"),
+        ({"device": "meta"}, "need a device of this machine, got 'meta'"),
         ({"device": "cuda:99"}, "need a device of this machine, got 'cuda:99'"),
     ],
 )
