@@ -17,6 +17,7 @@ processes, not in threads.
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 import time
@@ -76,11 +77,16 @@ class Lesson:
 
         Returns:
             The mean training loss, of each network; shape () or (networks,).
+
+        Raises:
+            ValueError: a batch would be of one image, and the module cannot learn from one.
         """
         mixed = mixed_seed(self.seed, epoch)
         generator = torch.Generator().manual_seed(mixed)
         images, labels = self._train
         steps = self.recipe.steps(len(images))
+        if len(images) // steps == 1:
+            self._check_one_will_do(module)
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         module.train()
         with seeded(mixed, self.device):
@@ -98,6 +104,23 @@ class Lesson:
                 total = total + losses.detach().double() * len(index)
         module.eval()
         return total / len(images)
+
+    def _check_one_will_do(self, module: nn.Module) -> None:
+        """Raises:
+        ValueError: the module normalises over a batch what is one number of an image.
+        """
+        images, _ = self._train
+        probed = copy.deepcopy(module).train()  # which changes its running statistics
+        with seeded(0, self.device), torch.no_grad():
+            try:
+                self._logits(probed, images[:1].permute(0, 3, 1, 2))
+            except ValueError as error:
+                raise ValueError(
+                    f"need batches of two images at least for a network that makes one pixel of "
+                    f"an image of {images.shape[1]} x {images.shape[2]}, got batch_size="
+                    f"{self.recipe.batch_size} for {len(images)} images; choose a larger one, or "
+                    f"more or larger images"
+                ) from error
 
     @torch.inference_mode()
     def accuracy(self, module: nn.Module) -> Tensor:

@@ -197,6 +197,32 @@ def test_any_number_of_images_is_trained(n: int) -> None:
     assert len(list(scratch(load=few, epochs=2)(GOOD, TASK, seed=0))) == 2
 
 
+def small(n: int, size: int) -> Callable[[Task], TaskData]:
+    """So many images to train on, of so many pixels a side."""
+
+    def load_small(task: Task) -> TaskData:
+        data = load(task)
+        train, val = (
+            Split(each.images[:, :, :size, :size], each.labels) for each in (data.train, data.val)
+        )
+        return replace(data, train=Split(train.images[:n], train.labels[:n]), val=val)
+
+    return load_small
+
+
+@pytest.mark.parametrize("n", [1, 3, 12])
+@pytest.mark.parametrize("size", [1, 4])
+def test_a_batch_of_one_that_a_network_cannot_learn_from_is_refused_first(
+    n: int, size: int
+) -> None:
+    run = scratch(load=small(n, size), batch_size=1 if n == 12 else 2).run(GOOD, TASK, seed=0)
+    before = weights(run)
+    message = f"need batches of two images at least .* {size} x {size}, got batch_size="
+    with pytest.raises(ValueError, match=message):
+        next(iter(run))
+    assert same(weights(run), before)
+
+
 def test_divergence_yields_nan_and_ends_it(tmp_path: Path) -> None:
     evaluator = scratch(lr=1e30, checkpoints=tmp_path)
     run = finished(evaluator)
