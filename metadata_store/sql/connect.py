@@ -9,6 +9,7 @@ in different orders would otherwise block each other for ever.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -153,11 +154,15 @@ def _sqlite(url: str, rest: str) -> sa.Engine:
         raise UnreadableStore(f"cannot open the store: {url}: there is no folder {path.parent}")
     if path.exists() and not path.is_file():
         raise UnreadableStore(f"cannot open the store: {url}: {path} is no file")
+    sealed = _is_sealed(path)
+    pool: dict[str, Any] = {"poolclass": sa.NullPool} if sealed else {"max_overflow": -1}
     engine = sa.create_engine(
         sa.URL.create("sqlite", database=str(path)),
         connect_args={"timeout": WRITE_WAIT, "isolation_level": None},
-        max_overflow=-1,
+        **pool,
     )
+    if sealed:
+        _read_sealed(engine, path)
 
     @event.listens_for(engine, "connect")
     def tune(connection: Any, record: object) -> None:
@@ -174,6 +179,39 @@ def _sqlite(url: str, rest: str) -> sa.Engine:
             connection.exec_driver_sql("BEGIN")
 
     return engine
+
+
+def _is_sealed(path: Path) -> bool:
+    """Whether an SQLite file is at rest in a folder that this user cannot write to.
+
+    SQLite refuses to read it: beside a file with a write-ahead log it makes another for
+    memory that readers and writers share. While somebody else writes, that one is there.
+    """
+    effective = os.access in os.supports_effective_ids
+    writable = os.access(path.parent, os.W_OK, effective_ids=effective)
+    return path.is_file() and not writable and not path.with_name(f"{path.name}-wal").exists()
+
+
+def _read_sealed(engine: sa.Engine, path: Path) -> None:
+    """Reads the file as one that nobody changes, for a transaction, and then looks who did."""
+
+    def state() -> tuple[int, int]:
+        found = path.stat()
+        return found.st_mtime_ns, found.st_size
+
+    @event.listens_for(engine, "do_connect")
+    def connect(dialect: Any, record: Any, arguments: Any, options: Mapping[str, Any]) -> Any:
+        if not _is_sealed(path):
+            return None  # as usual
+        record.info["state"] = state()
+        return dialect.loaded_dbapi.connect(
+            f"{path.absolute().as_uri()}?immutable=1", uri=True, **options
+        )
+
+    @event.listens_for(engine, "commit")
+    def check(connection: sa.Connection) -> None:
+        if connection.info.get("state", state()) != state():
+            raise StoreError(f"{shown(engine)}: was changed while it was read; try again")
 
 
 def _postgresql(rest: str) -> sa.Engine:

@@ -1,0 +1,91 @@
+"""An SQLite store that can be read but not written to."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from metadata_store.errors import StoreError
+from metadata_store.sql.connect import make_engine, reading
+from metadata_store.sql.schema import TRIAL
+from metadata_store.store import open_store
+from tests.contracts.trials import a_trial
+
+NOBODY = 65534
+COUNT = sa.select(sa.func.count()).select_from(TRIAL)
+
+
+@contextmanager
+def user(number: int) -> Iterator[None]:
+    """As another user, where this one is root and may do all: what is imported stays so."""
+    before = os.geteuid()
+    if os.getuid() == 0:
+        os.seteuid(number)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    """A store of one trial in a folder that cannot be written to."""
+    # A temporary folder of pytest's is closed to other users.
+    folder = Path(tempfile.mkdtemp(prefix="metanas-sealed-"))
+    url = f"sqlite:///{folder / 'a?b #c.db'}"
+    with open_store(url) as store:
+        store.add_trials([a_trial(0)])
+        assert len(store.batch()) == store.info().trials == 1
+    folder.chmod(0o555)
+    yield url
+    folder.chmod(0o755)
+    shutil.rmtree(folder)
+
+
+def add(url: str) -> None:
+    """A trial more, by the store's owner."""
+    folder = Path(url.removeprefix("sqlite:///")).parent
+    with user(0):
+        folder.chmod(0o755)
+        with open_store(url) as store:
+            store.add_trials([a_trial(1)])
+        folder.chmod(0o555)
+
+
+def test_a_store_in_a_folder_that_cannot_be_written_to_is_read(url: str) -> None:
+    with user(NOBODY), open_store(url) as store:
+        assert list(store.trials()) == [a_trial(0)]
+        with pytest.raises(StoreError, match="readonly"):
+            store.add_trials([a_trial(1)])
+        add(url)
+        assert list(store.batch()) == [a_trial(0), a_trial(1)]
+
+
+def test_while_its_owner_writes_it_is_read_as_any_store(url: str) -> None:
+    folder = Path(url.removeprefix("sqlite:///")).parent
+    folder.chmod(0o755)
+    with open_store(url) as owned:
+        owned.add_trials([a_trial(1)])
+        folder.chmod(0o555)
+        with user(NOBODY), open_store(url) as store:
+            assert store.info().trials == 2
+        folder.chmod(0o755)
+
+
+def test_a_change_while_such_a_store_is_read_is_noticed(url: str) -> None:
+    def read_while_it_changes() -> None:
+        with reading(engine) as connection:
+            assert connection.scalar(COUNT) == 1
+            add(url)
+
+    with user(NOBODY):
+        engine = make_engine(url)
+        with pytest.raises(StoreError, match="was changed while it was read; try again"):
+            read_while_it_changes()
+        with reading(engine) as connection:
+            assert connection.scalar(COUNT) == 2
