@@ -1,7 +1,7 @@
 """A network as a file that needs no metanas to run.
 
 ``.pt2`` is read with `torch.export.load(file).module()`, ``.onnx`` by any ONNX runtime.
-Both take a float batch (n, *input_shape) of any size n and give logits (n, classes);
+Both take a float batch (n, *input_shape) of any size n >= 1 and give logits (n, classes);
 images are in [0, 1] where the network came from `metanas.evaluators.scratch`, which
 puts the normalisation inside. Which class a logit stands for is in the file too, as a JSON
 list of names: in ``.pt2`` the extra file `CLASSES`, in ``.onnx`` the metadata of that name.
