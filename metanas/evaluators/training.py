@@ -106,9 +106,7 @@ class Lesson:
         return total / len(images)
 
     def _check_one_will_do(self, module: nn.Module) -> None:
-        """Raises:
-        ValueError: the module normalises over a batch what is one number of an image.
-        """
+        """Refuses a module that normalises over a batch what is one number of an image."""
         images, _ = self._train
         probed = copy.deepcopy(module).train()  # which changes its running statistics
         with seeded(0, self.device), torch.no_grad():
