@@ -75,7 +75,7 @@ class TaskSettings:
     data: str
     kind: str | None = None
     seeds: tuple[int, ...] | None = None
-    repeated: int | None = None
+    repeated: int | tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -258,8 +258,8 @@ class ExperienceSettings:
         architectures: how many, drawn with `seed`.
         always: architectures to include, as the space writes them.
         seeds: of training; the first trains every architecture.
-        repeated: how many of the first architectures the further seeds train, to show
-            how much chance there is in a score; None for all.
+        repeated: how many of the first architectures the further seeds train, to show how
+            much chance there is in a score: one number, or one a further seed; None for all.
         together: architectures trained at once where that proves faster; None for one on a
             CPU and many on a GPU.
         seed: of the draw.
@@ -272,7 +272,7 @@ class ExperienceSettings:
     evaluator: Named = Named("scratch")
     always: tuple[str, ...] = ()
     seeds: tuple[int, ...] = (0,)
-    repeated: int | None = None
+    repeated: int | tuple[int, ...] | None = None
     together: int | None = None
     seed: int = 0
 
@@ -288,12 +288,15 @@ class ExperienceSettings:
         for seeds in (self.seeds, *(task.seeds for task in self.tasks)):
             if seeds is not None:
                 _check_seeds(seeds)
-        for repeated in (self.repeated, *(task.repeated for task in self.tasks)):
-            if repeated is not None and not 0 <= repeated <= self.architectures:
-                raise ValueError(
-                    f"repeated must be from 0 to the {self.architectures} architectures, "
-                    f"got {repeated}"
-                )
+        for given in (self.repeated, *(task.repeated for task in self.tasks)):
+            for number in given if isinstance(given, tuple) else (given,):
+                if number is not None and not 0 <= number <= self.architectures:
+                    raise ValueError(
+                        f"repeated must be from 0 to the {self.architectures} architectures, "
+                        f"got {number}"
+                    )
+        for task in self.tasks:
+            self.trained(task)
         if self.together is not None and self.together < 1:
             raise ValueError(f"together must be at least 1, got {self.together}")
         _check_seed(self.seed)
@@ -302,10 +305,19 @@ class ExperienceSettings:
         """The seeds of a task, each with how many of the first architectures it trains.
 
         None stands for all of them, those of `always` beyond `architectures` too.
+
+        Raises:
+            ValueError: `repeated` has numbers, but not one for each further seed.
         """
         first, *further = self.seeds if task.seeds is None else task.seeds
         repeated = self.repeated if task.repeated is None else task.repeated
-        return ((first, None), *((seed, repeated) for seed in further))
+        each = repeated if isinstance(repeated, tuple) else (repeated,) * len(further)
+        if len(each) != len(further):
+            raise ValueError(
+                f"repeated must be one number, or one for each of the {len(further)} further "
+                f"seeds of {task.name}, got {len(each)}"
+            )
+        return ((first, None), *zip(further, each, strict=True))
 
 
 @dataclass(frozen=True)
@@ -414,6 +426,8 @@ def _parse_union(value: object, kinds: tuple[Any, ...], where: str) -> object:
     if type(value) in kinds:
         return value
     rest = [kind for kind in kinds if kind is not types.NoneType]
+    if isinstance(value, list):
+        rest = [kind for kind in rest if typing.get_origin(kind) is tuple] or rest
     if len(rest) == 1:
         return _parse(value, rest[0], where)
     names = " or ".join(kind.__name__ for kind in kinds)

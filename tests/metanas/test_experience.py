@@ -126,6 +126,18 @@ def test_a_task_may_be_repeated_more_than_others() -> None:
         replace(SETTINGS, tasks=(replace(one, repeated=3), two))
 
 
+def test_each_further_seed_may_train_as_many_as_it_likes() -> None:
+    one, two = SETTINGS.tasks
+    own = replace(two, seeds=(0, 3, 9), repeated=(2, 1))
+    jobs = asked_for(replace(SETTINGS, tasks=(one, own)))
+    assert [len(job.architectures) for job in jobs if job.seed == 3] == [1, 1]
+    assert [len(job.architectures) for job in jobs if job.seed == 9] == [1]
+    with pytest.raises(ValueError, match="one for each of the 2 further seeds of two, got 1"):
+        replace(SETTINGS, tasks=(one, replace(own, repeated=(2,))))
+    with pytest.raises(ValueError, match="repeated must be from 0 to the 2"):
+        replace(SETTINGS, tasks=(one, replace(own, repeated=(2, 3))))
+
+
 def test_all_that_is_always_wanted_is_trained() -> None:
     wanted = ("|skip_connect~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|", CELL)
     few = replace(SETTINGS, architectures=1, always=wanted, tasks=SETTINGS.tasks[:1])

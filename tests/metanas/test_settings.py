@@ -47,6 +47,9 @@ def test_lists_become_tuples_and_nested_mappings_dataclasses(tmp_path: Path) -> 
     text = "{source: s, architectures: 3, seeds: [1, 2], tasks: [{name: a, data: b}]}"
     read = read_settings(written(tmp_path, text), ExperienceSettings)
     assert read.seeds == (1, 2)
+    for number, wanted in (("3", 3), ("[3]", (3,))):
+        each = text.replace("tasks", f"repeated: {number}, tasks")
+        assert read_settings(written(tmp_path, each), ExperienceSettings).repeated == wanted
     assert read.tasks[0].kind is None
 
 
