@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 SQLITE = "sqlite:///"
 PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 PROBE_SECONDS = 3.0
+SQLITE_WAIT = 60
+"""Seconds for a lock of an SQLite database: its own five are few where several processes log."""
 
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -93,7 +95,7 @@ def _checked(uri: str, create: bool) -> str:
         if create and not path.exists():
             _create(path)
         require_sqlite(path, "experiments", "MLflow's database")
-        return uri
+        return uri if "?" in uri else f"{uri}?timeout={SQLITE_WAIT}"
     if "://" not in uri:
         raise ValueError(f"want the URI of a server or database, got {masked(uri)!r}")
     parts = urlsplit(uri)

@@ -202,6 +202,14 @@ def test_threads_may_log_at_once(sink: MlflowSink) -> None:
     assert not set(os.environ) & set(ENVIRONMENT)
 
 
+def test_a_database_others_write_to_is_waited_for(sink: MlflowSink) -> None:
+    sink(trial())
+    with connected(sink.uri, raising=TrackingError) as client:
+        engine = client._tracking_client.store.engine
+        with engine.connect() as connection:
+            assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 60_000
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
 def test_processes_forked_from_one_that_logged_may_log_at_once(sink: MlflowSink) -> None:
     sink(trial(seed=99))
@@ -322,7 +330,7 @@ def test_a_database_is_made_whole_or_not_at_all(
 
     class Maker:
         def __init__(self, uri: str) -> None:
-            Path(uri.removeprefix("sqlite:///")).write_bytes(copy)
+            Path(uri.removeprefix("sqlite:///").partition("?")[0]).write_bytes(copy)
 
         def search_experiments(self, max_results: int) -> None:
             pass
