@@ -159,7 +159,9 @@ def result(study: optuna.Study) -> Search:
     if plan is None:
         raise ValueError(f"study {study.study_name!r} was not made by metanas")
     scored = [each for each in trials if each.score is not None]
-    best = max(scored, key=lambda each: each.score or 0.0, default=None)
+    front = _front(scored, plan)
+    # Of equal scores one that the others do not beat in the further objectives.
+    best = max(scored, key=lambda each: (each.score or 0.0, each in front), default=None)
     begun = max((each.number for each in trials), default=-1)
     # A run that began no trial has changed nothing.
     runs = {at: run for at, run in _runs(attributes).items() if at == 0 or at <= begun}
@@ -169,7 +171,7 @@ def result(study: optuna.Study) -> Search:
         study=study.study_name,
         plan=plan,
         best=best,
-        front=_front(scored, plan) if len(plan.objectives) > 1 else (best,) if best else (),
+        front=front if len(plan.objectives) > 1 else (best,) if best else (),
         trials=trials,
         neighbours=tuple(Neighbour(*each) for each in (taught[-1]["neighbours"] if taught else ())),
         learned=tuple(

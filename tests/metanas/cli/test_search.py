@@ -352,6 +352,26 @@ def test_two_objectives_give_a_front(metanas: CommandLine, tmp_path: Path) -> No
     assert max(score for score, _ in points) == pytest.approx(found["best"]["score"])
 
 
+def test_of_equal_scores_the_best_is_not_beaten_in_the_other_objective(
+    metanas: CommandLine, tmp_path: Path
+) -> None:
+    first, *more = source_trials_of(["target"])
+    trials = [
+        Trial(
+            "target", each.architecture, first.curve, first.state, each.seed, each.source,
+            extras={"params": 1000.0 - number},
+        )
+        for number, each in enumerate([first, *more])
+    ]  # fmt: skip
+    file = tmp_path / "level.parquet"
+    pq.write_table(Trials.of(trials).table, file)
+    found = metanas.ok(
+        "search", "target", "--oracle", str(file), "--no-mlflow", "--budget", "8",
+        "--sampler", "nsga2", "--objective", "score,-params",
+    )  # fmt: skip
+    assert [each["architecture"] for each in found["front"]] == [found["best"]["architecture"]]
+
+
 def test_nothing_found_is_a_failure_that_says_why(metanas: CommandLine, tmp_path: Path) -> None:
     trials = [
         Trial("target", each.architecture, LearningCurve("m", (1,), (float("nan"),)),
