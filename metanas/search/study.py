@@ -171,7 +171,10 @@ def requeue(study: optuna.Study, trial: FrozenTrial, reason: str, *, blamed: boo
     Args:
         blamed: whether this counts among its `ATTEMPTS`.
     """
-    if not close_lost(study, trial._trial_id, reason) or SEED not in trial.user_attrs:
+    if not close_lost(study, trial._trial_id, reason):
+        return
+    # One that was killed before it had a seed is known by what it was queued with.
+    if SEED not in trial.user_attrs and not fixed_params(trial):
         return
     attributes = {
         name: trial.user_attrs[name] for name in (ARCHITECTURE, SEED) if name in trial.user_attrs

@@ -197,6 +197,19 @@ def test_a_trial_killed_before_it_was_asked_keeps_what_it_was_queued_with(
     assert found.seed == 0
 
 
+def test_a_trial_killed_before_it_had_a_seed_keeps_what_it_was_queued_with(
+    study: optuna.Study,
+) -> None:
+    queued = {"kind": "b", "rate": 0.25}
+    study.enqueue_trial(queued)
+    trial = study.ask()
+    trial.set_user_attr(OWNER, DEAD.text)
+    work(study, share(budget=1))
+    (found,) = ran(study)
+    assert found.number != trial.number
+    assert queued.items() <= dict(found.architecture.choices).items()
+
+
 def test_numbers_that_cannot_be_told_of_a_training_do_not_end_the_search(
     study: optuna.Study, caplog: pytest.LogCaptureFixture
 ) -> None:
