@@ -94,14 +94,15 @@ def build(
         WorkerDied: a process that trained is gone.
     """
     space = space_by_name(settings.space)
-    tasks = [_registered(each, store, progress) for each in settings.tasks]
     # Told how many to train together, this machine need not have the device that trains.
     asked = settings.evaluator
     evaluator = make_evaluator(asked.but(device="cpu") if settings.together else asked, space)
     size = settings.together or (1 if evaluator.device.type == "cpu" else TOGETHER)
+    chosen = draw(space, settings)
+    # Not before the settings are known to make sense: this changes the store.
+    tasks = [_registered(each, store, progress) for each in settings.tasks]
     known = _known(settings.source, evaluator.recipe.epochs, space, store, tasks)
     jobs, total = [], 0
-    chosen = draw(space, settings)
     # Groups are the same whatever is known already, so that one cut off is found again by its
     # checkpoint.
     trained = [settings.trained(wanted) for wanted in settings.tasks]

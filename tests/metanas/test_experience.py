@@ -138,6 +138,21 @@ def test_each_further_seed_may_train_as_many_as_it_likes() -> None:
         replace(SETTINGS, tasks=(one, replace(own, repeated=(2, 3))))
 
 
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"always": ("foo",)}, "foo"),
+        ({"evaluator": Named("scratch", {"epochs": 0})}, "need one epoch"),
+        ({"architectures": 40_000}, "40,?000"),
+    ],
+)
+def test_wrong_settings_register_no_task(tmp_path: Path, wrong: dict[str, Any], said: str) -> None:
+    store = MemoryStore()
+    with pytest.raises(ValueError, match=said):
+        built_here(replace(SETTINGS, **wrong), store, tmp_path)
+    assert not list(store.tasks())
+
+
 def test_all_that_is_always_wanted_is_trained() -> None:
     wanted = ("|skip_connect~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|", CELL)
     few = replace(SETTINGS, architectures=1, always=wanted, tasks=SETTINGS.tasks[:1])
