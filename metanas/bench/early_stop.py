@@ -376,6 +376,9 @@ def _check(
     orders: int,
     outcome: str,
 ) -> None:
+    longest = int(trials.lengths.max(initial=0))
+    if longest < 2:
+        raise ValueError(f"need runs of at least two reports each, got {longest}")
     present = trials.present("task")
     for name in targets:
         if name not in present:

@@ -58,6 +58,12 @@ def test_every_method_ranks_or_stops(trials: Trials, method: str) -> None:
         assert row["tradeoff"]
 
 
+def test_runs_of_one_report_are_refused(trials: Trials) -> None:
+    last = [replace(each, curve=LearningCurve("score", (9,), (0.5,))) for each in trials]
+    with pytest.raises(ValueError, match="runs of at least two reports each, got 1"):
+        bench(Trials.of(last), QUICK)
+
+
 def test_no_stopping_and_the_oracle_are_the_bounds(trials: Trials) -> None:
     stopping = bench(trials, QUICK)["stopping"]
     assert stopping["none"]["regret"] == stopping["oracle"]["regret"] == 0.0
