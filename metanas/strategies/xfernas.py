@@ -52,6 +52,8 @@ class XferNASStrategy:
         members: int = 8,
         steps: int = 150,
     ) -> None:
+        if members < 1 or steps < 1:
+            raise ValueError(f"members and steps must be at least 1, got {members} and {steps}")
         self._space = space
         batch = Trials.of(sources)
         self._listed = listed(space)

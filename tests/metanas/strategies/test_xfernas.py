@@ -81,3 +81,9 @@ def test_a_batch_before_any_trial_is_not_of_near_twins(sources_all_alike: Trials
 @pytest.fixture
 def sources_all_alike() -> Trials:
     return Trials.of(trial("one", each, pretended(each)) for each in some_cells(60, 1))
+
+
+@pytest.mark.parametrize("wrong", [{"members": 0}, {"steps": 0}])
+def test_an_ensemble_of_nothing_is_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="members and steps must be at least 1"):
+        XferNASStrategy(space=NasBench201(), **wrong)
