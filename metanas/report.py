@@ -161,7 +161,8 @@ class TaskReport:
     def _measured(self) -> list[str]:
         trials = self.trials
         if len(trials) == 0:
-            return ["<h2>Measured</h2><p>No trial on this task yet.</p>"]
+            where = html.escape(self.space.name)
+            return [f"<h2>Measured</h2><p>No trial on this task in space {where} yet.</p>"]
         metric = trials.present("metric")[0]
         order = np.argsort(-np.nan_to_num(trials.best, nan=-math.inf), kind="stable")
         more = len(trials) > LISTED

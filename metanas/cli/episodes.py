@@ -67,7 +67,7 @@ def add_plan_options(parser: argparse.ArgumentParser) -> None:
         "--seconds",
         type=float,
         metavar="S",
-        help="end after so long, rates falling in time; default: no limit",
+        help="train so long, rates falling in time, and validate once more; default: no limit",
     )
     parser.add_argument("--seed", type=seed, metavar="N")
 
