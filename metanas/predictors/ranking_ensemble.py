@@ -24,6 +24,12 @@ TASKS = 16
 """Tasks compared in a step."""
 
 
+def require_ensemble(members: int, steps: int) -> None:
+    """Raises a ValueError unless both are positive, before anything is made ready to learn."""
+    if members < 1 or steps < 1:
+        raise ValueError(f"members and steps must be at least 1, got {members} and {steps}")
+
+
 class RankingEnsemble:
     """m networks from d numbers to a score on each of t tasks.
 

@@ -29,7 +29,7 @@ import torch
 from numpy.typing import NDArray
 
 from metadata_store.records import Architecture, Task, Trial
-from metanas.predictors.ranking_ensemble import RankingEnsemble
+from metanas.predictors.ranking_ensemble import RankingEnsemble, require_ensemble
 from metanas.predictors.source_scores import SourceScores
 from metanas.predictors.trust import learn_belief, trust
 from metanas.protocols import Prediction, SearchSpace
@@ -57,8 +57,7 @@ class Tapas:
     def __init__(
         self, *, space: SearchSpace, members: int = 8, steps: int = 150, seed: int = 0
     ) -> None:
-        if members < 1 or steps < 1:
-            raise ValueError(f"members and steps must be at least 1, got {members} and {steps}")
+        require_ensemble(members, steps)
         self._space = space
         self._members = members
         self._steps = steps

@@ -27,6 +27,7 @@ import numpy as np
 from metadata_store.batch import Trials
 from metadata_store.records import Architecture, Task, Trial
 from metanas.predictors.own_trials import OwnTrials
+from metanas.predictors.ranking_ensemble import require_ensemble
 from metanas.predictors.universal import Universal
 from metanas.protocols import Prediction, SearchSpace
 
@@ -45,8 +46,7 @@ class XferNAS:
     def __init__(
         self, *, space: SearchSpace, members: int = 8, steps: int = 150, seed: int = 0
     ) -> None:
-        if members < 1 or steps < 1:
-            raise ValueError(f"members and steps must be at least 1, got {members} and {steps}")
+        require_ensemble(members, steps)
         self._space = space
         self._members = members
         self._steps = steps

@@ -23,6 +23,7 @@ from metadata_store.records import Architecture, Task, Trial
 from metanas.predictors.cold_start import ColdStart
 from metanas.predictors.own_trials import OwnTrials
 from metanas.predictors.placed import Placed
+from metanas.predictors.ranking_ensemble import require_ensemble
 from metanas.predictors.universal import Universal
 from metanas.protocols import SearchSpace
 from metanas.strategies.candidates import best_untried, drawn, fresh, listed, random_draws
@@ -52,8 +53,7 @@ class XferNASStrategy:
         members: int = 8,
         steps: int = 150,
     ) -> None:
-        if members < 1 or steps < 1:
-            raise ValueError(f"members and steps must be at least 1, got {members} and {steps}")
+        require_ensemble(members, steps)
         self._space = space
         batch = Trials.of(sources)
         self._listed = listed(space)
