@@ -1,8 +1,10 @@
 import json
 from argparse import Namespace
+from collections.abc import Sequence
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -331,20 +333,27 @@ def test_without_mlflow_a_search_goes_on_and_its_trials_are_logged_later(
     assert "no study 't'" in metanas.wrong("store", "push-mlflow", "--study", "t")
 
 
-def test_two_objectives_give_a_front(metanas: CommandLine, tmp_path: Path) -> None:
+def of_two_objectives(
+    metanas: CommandLine, file: Path, sized: Sequence[tuple[Trial, float]]
+) -> Any:
+    """What a search for high scores and few parameters finds among trials of such sizes."""
     trials = [
         Trial(
             "target", each.architecture, each.curve, each.state, each.seed, each.source,
-            extras={"params": float(number)},
+            extras={"params": params},
         )
-        for number, each in enumerate(source_trials_of(["target"]))
+        for each, params in sized
     ]  # fmt: skip
-    file = tmp_path / "two.parquet"
     pq.write_table(Trials.of(trials).table, file)
-    found = metanas.ok(
+    return metanas.ok(
         "search", "target", "--oracle", str(file), "--no-mlflow", "--budget", "8",
         "--sampler", "nsga2", "--objective", "score,-params",
     )  # fmt: skip
+
+
+def test_two_objectives_give_a_front(metanas: CommandLine, tmp_path: Path) -> None:
+    sized = [(each, float(at)) for at, each in enumerate(source_trials_of(["target"]))]
+    found = of_two_objectives(metanas, tmp_path / "two.parquet", sized)
     points = [tuple(each["objectives"].values()) for each in found["front"]]
     assert points
     for score, params in points:
@@ -355,20 +364,9 @@ def test_two_objectives_give_a_front(metanas: CommandLine, tmp_path: Path) -> No
 def test_of_equal_scores_the_best_is_not_beaten_in_the_other_objective(
     metanas: CommandLine, tmp_path: Path
 ) -> None:
-    first, *more = source_trials_of(["target"])
-    trials = [
-        Trial(
-            "target", each.architecture, first.curve, first.state, each.seed, each.source,
-            extras={"params": 1000.0 - number},
-        )
-        for number, each in enumerate([first, *more])
-    ]  # fmt: skip
-    file = tmp_path / "level.parquet"
-    pq.write_table(Trials.of(trials).table, file)
-    found = metanas.ok(
-        "search", "target", "--oracle", str(file), "--no-mlflow", "--budget", "8",
-        "--sampler", "nsga2", "--objective", "score,-params",
-    )  # fmt: skip
+    trials = source_trials_of(["target"])
+    level = [(replace(each, curve=trials[0].curve), 1000.0 - at) for at, each in enumerate(trials)]
+    found = of_two_objectives(metanas, tmp_path / "level.parquet", level)
     assert [each["architecture"] for each in found["front"]] == [found["best"]["architecture"]]
 
 
