@@ -330,7 +330,7 @@ def _length(text: str) -> int:
 def _require_storable(*names: str) -> None:
     _require_text(*names)
     for name in names:
-        if not is_storable(name):
+        if _length(name) > NAME_BYTES:
             raise ValueError(
                 f"a name has {NAME_BYTES:,} bytes at most, got {_length(name):,}: {name[:40]!r}…"
             )
