@@ -6,6 +6,7 @@ import inspect
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from metanas.protocols import Predictor, SearchSpace
@@ -220,12 +221,18 @@ def make_sampler(
 
 
 def make_pruner(
-    settings: SearchSettings, space: SearchSpace, task: Task, *, sources: Trials
+    settings: SearchSettings,
+    space: SearchSpace,
+    task: Task,
+    *,
+    sources: Trials,
+    learned: Path | None = None,
 ) -> optuna.pruners.BasePruner:
     """A pruner by its name.
 
     Args:
         sources: trials of other tasks in the space.
+        learned: folder where what it learns from them is kept; by default nowhere.
 
     Raises:
         SettingsError: there is none of that name, or several objectives.
@@ -239,6 +246,7 @@ def make_pruner(
             f"pruner {named.name!r} compares one objective; with several the pruner is none"
         )
     if named.name == "lcranknet":
+        from metanas.rankers.lcranknet import LCRankNet
         from metanas.search import LCRankPruner
 
         made: optuna.pruners.BasePruner = _make(
@@ -249,6 +257,7 @@ def make_pruner(
             store=sources,
             task=task,
             space=space,
+            make=partial(LCRankNet, folder=learned),
         )
         return made
     if named.name not in PRUNERS:

@@ -146,6 +146,7 @@ def _search(given: Namespace) -> None:
     from metanas.distribute.drive import executor, search_here, search_with, threads_for
     from metanas.distribute.job import Job, prepare
     from metanas.evaluators import checkpoint
+    from metanas.rankers import kept
     from metanas.search.storage import open_storage, quiet
     from metanas.search.study import unused_name
     from metanas.tracking import MlflowSink
@@ -165,6 +166,7 @@ def _search(given: Namespace) -> None:
             store=url,
             checkpoints=None if asked.oracle else checkpoint.default_folder(),
             threads=threads_for(given.workers) if elsewhere else None,
+            learned=kept.default_folder(),
         )
         workers = executor(given.executor, given.address) if elsewhere else None
         prepared = prepare(job, store, storage)

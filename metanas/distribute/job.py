@@ -40,6 +40,7 @@ class Job:
         run: tells this run of the study from others, see `STOP`.
         worker: its number among the workers of all runs.
         threads: for training; None for what PyTorch chooses.
+        learned: folder where what the pruner learns is kept; None for nowhere.
     """
 
     settings: SearchSettings
@@ -50,6 +51,7 @@ class Job:
     run: str = ""
     worker: int = 0
     threads: int | None = None
+    learned: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ def prepare(job: Job, store: MetadataStore, storage: optuna.storages.BaseStorage
         tasks={**known, task.name: task},
         seed=seed,
     )
-    pruner = make_pruner(settings, space, task, sources=sources)
+    pruner = make_pruner(settings, space, task, sources=sources, learned=job.learned)
     plan = Plan(task.name, space.name, settings.objective, _recipe(settings))
     study = open_study(storage, job.study, plan, sampler, pruner)
     begin(

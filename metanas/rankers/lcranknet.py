@@ -22,7 +22,7 @@ Differs from the paper (which is `lcranknet_paper`):
   different tasks. The rank among the search's own runs has a say too, and with few sources,
   where no network can be trusted, most of it (`metanas.rankers.peers`); it alone counts in a
   search that has left all sources' runs behind.
-- The chance that stops a run is that of beating the best by a margin (see `WORTH`): the
+- The chance that stops a run is that of beating the best by a margin (`learning.WORTH`): the
   paper's soft label of a near tie, used also when deciding. It is weighed against what is
   left to train (`metanas.rankers.play.prospect`).
 
@@ -33,54 +33,30 @@ guessed from the first runs of a search is worse than none.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Self
 
 import numpy as np
-from scipy.stats import norm
 
 from metadata_store.batch import Trials
 from metadata_store.records import Task, Trial, TrialState
 from metanas.protocols import SearchSpace
-from metanas.rankers.boosted import MOST_PARTS, Boosted
+from metanas.rankers.boosted import Boosted
 from metanas.rankers.curve_table import OUTCOMES, Floats
-from metanas.rankers.ensemble import PEERS_SAY, PEERS_SAY_OF_FEW, SUREST, Ensemble, Member
+from metanas.rankers.ensemble import Ensemble
+from metanas.rankers.kept import kept
+from metanas.rankers.learning import Learner
 from metanas.rankers.live import InformedSearch, LiveSearch
 from metanas.rankers.lone import LoneSearch
-from metanas.rankers.margin_net import Lessons, probability, train
-from metanas.rankers.peers import Peers
-from metanas.rankers.play import Sparing, Wandering, play
-from metanas.rankers.runs import Ints, Prior, Runs
-from metanas.rankers.searches import Judged, own_scale
+from metanas.rankers.margin_net import probability
 from metanas.rankers.source_prior import SourcePrior
 from metanas.rankers.sources import Sources
-
-FEW = 8
-"""Sources, each of which matters."""
 
 LEAST = 2
 """Sources without which nothing is learned: one does not tell how tasks differ."""
 
-FEWEST = 5
-"""Sources from which networks can tell what holds for other tasks."""
-
-LONGEST = 200
-"""Runs of a simulated search at most."""
-
-WORTH = 0.1
-"""The margin that counts in full, as a share of the scale's width: near ties cost epochs."""
-
-REACH = 1.0
-"""By so much of the scale's width must a search leave all sources behind for its ranks alone to
-count."""
-
-TRIED, MOST_SEARCHES = 1_200_000, 32
-"""Points of runs in the searches that a threshold is chosen on, about, and searches a task at
-most: chosen on few, it hangs on their orders."""
-
 BOLDEST = 0.5
 """A threshold is not chosen above it."""
-
-TEMPERATURES = np.exp(np.linspace(-1.0, 1.6, 27))
 
 
 class LCRankNet:
@@ -94,6 +70,8 @@ class LCRankNet:
             default 3, and of few sources each is a part: none can be spared.
         searches: simulated for each source task to learn from.
         steps: of training a network.
+        folder: where what is learned is kept, to be read when the same is to be learned
+            again; by default nowhere.
     """
 
     def __init__(
@@ -106,12 +84,15 @@ class LCRankNet:
         folds: int | None = None,
         searches: int = 8,
         steps: int = 700,
+        folder: Path | None = None,
     ) -> None:
         if outcome not in OUTCOMES:
             raise ValueError(f"outcome must be one of {', '.join(OUTCOMES)}, got {outcome!r}")
         self.space, self.outcome = space, outcome
-        self._seed, self._factors, self._folds = seed, factors, folds
-        self._searches, self._steps = searches, steps
+        self._lecture = Learner(
+            outcome=outcome, factors=factors, folds=folds, searches=searches, steps=steps, seed=seed
+        )
+        self._folder = folder
         self.sources: Sources | None = None
         self.prior: SourcePrior | None = None
         self.boosted: Boosted | None = None
@@ -129,51 +110,21 @@ class LCRankNet:
         if self.sources is None or len(self.sources.tables) < LEAST:
             self.prior = None
             return self
-        rng = np.random.default_rng(self._seed)
-        self.prior = SourcePrior(self.sources.tables, factors=self._factors, rng=rng)
-        lessons = self._lessons(rng)
-        fold = self._fold_of()
-        margin = WORTH * self.sources.scale.width
-        members = []
-        for part in range(int(fold.max()) + 1):
-            mine = lessons.where(fold[lessons.group] != part)
-            for own_unit in (False, True):
-                centre, width = own_scale(mine.numbers) if own_unit else (mine.centre, mine.width)
-                rebased = Lessons(mine.numbers, centre, width, mine.final, mine.rival, mine.group)
-                net = train(
-                    rebased,
-                    np.arange(mine.numbers.shape[1]),
-                    seed=int(rng.integers(2**31)),
-                    steps=self._steps,
-                )
-                members.append(Member(net, own_unit, part))
-        temperature = self._temperature(members, lessons, fold)
-        boosted = self.boosted = Boosted(self.prior.tables, fold % MOST_PARTS, rng=rng)
-        enough = len(self.prior.tables) >= FEWEST
-        self.ensemble = Ensemble(
-            members,
-            temperature,
-            margin=margin,
-            trees=boosted.whole,
-            habits=boosted.habits,
-            peers=Peers(self.prior.tables),
-            keeps=self.outcome == "score",
-            peers_say=PEERS_SAY if enough else PEERS_SAY_OF_FEW,
-            say=0.5 if enough else 0.0,
+        learner = self._lecture
+        learned = (
+            learner(self.sources)
+            if self._folder is None
+            else kept(self._folder, learner, self.sources)
         )
-        rng = np.random.default_rng(self._seed)
-        self.poorest, alone = self._tried(self.sources, boosted, fold, rng)
-        # Infinite where most searches begin with a run as good as their best.
-        typical = [np.clip(np.median(each), SUREST, 1.0) for each in (self.poorest, alone)]
-        self.ensemble.footing = float(np.log(typical[0] / typical[1]))
-        self.ensemble.reach = REACH * self.sources.scale.width
+        self.prior, self.boosted = learned.prior, learned.boosted
+        self.ensemble, self.poorest = learned.ensemble, learned.poorest
         return self
 
     def threshold(self, risk: float) -> float:
         """The `delta` that stops the best run of at most so many searches on the sources.
 
         Lost is a search that stops the best run and all that are as good but for chance, as
-        far as runs repeated with other seeds tell (see `luckiest`).
+        far as runs repeated with other seeds tell (see `metanas.rankers.learning.luckiest`).
 
         Args:
             risk: a share of those searches, in [0, 1).
@@ -236,106 +187,6 @@ class LCRankNet:
                 live.finish(key)
         return live.scores([_key(trial) for trial in trials])
 
-    # Learning
-
-    @property
-    def _learned(self) -> SourcePrior:
-        if self.prior is None:
-            raise ValueError("no sources to learn from")
-        return self.prior
-
-    def _fold_of(self) -> Ints:
-        count = len(self._learned.tables)
-        folds = self._folds or (3 if count > FEW else count)
-        return np.arange(count) % min(folds, count)
-
-    def _lessons(self, rng: np.random.Generator) -> Lessons:
-        """Situations from searches on the sources, each as a new task, half of them stretched."""
-        count = len(self._learned.tables)
-        parts: list[tuple[Prior, Runs]] = []
-        group: list[int] = []
-        for index in range(count):
-            parts.append(self._learned.left_out(index))
-            parts.append(self._learned.left_out(index, float(np.exp(rng.uniform(-0.9, 0.9)))))
-            group += [index, index]
-        runs, priors, starts = _together(parts)
-        each = max(1, self._searches // 2)
-        task = np.repeat(np.arange(len(parts)), each)
-        orders = _orders(runs, starts, task, rng)
-        wandering = Wandering(len(task), np.asarray(group)[task], rng, 0.3)
-        play(runs, priors, task, orders, wandering, most_steps=900)
-        return wandering.lessons()
-
-    def _temperature(self, members: Sequence[Member], lessons: Lessons, fold: Ints) -> float:
-        """The one under which unseen sources' outcomes are likeliest."""
-        parts = fold[lessons.group]
-        up = lessons.final > lessons.rival
-        losses = np.zeros(len(TEMPERATURES))
-        for part in np.unique(parts):
-            rows = parts == part
-            judged = Judged(
-                lessons.numbers[rows],
-                lessons.centre[rows],
-                lessons.width[rows],
-                lessons.rival[rows],
-            )
-            found = [member(judged) for member in members if member.fold == part]
-            score = np.stack([each[0] for each in found])
-            scale = np.stack([each[1] for each in found])
-            for index, temperature in enumerate(TEMPERATURES):
-                chance = probability(score, scale * temperature, judged.rival, np.zeros(1))
-                right = np.where(up[rows], chance, 1.0 - chance)
-                losses[index] -= np.log(np.maximum(right, 1e-9)).sum()
-        return float(TEMPERATURES[losses.argmin()])
-
-    def _tried(
-        self, sources: Sources, boosted: Boosted, fold: Ints, rng: np.random.Generator
-    ) -> tuple[Floats, Floats]:
-        """The poorest prospect of each search's best run, by networks that have not seen it.
-
-        Of runs as good but for chance it is the one that is given most: when another seed
-        would have made another the best, it is enough to keep one of them.
-
-        Returns:
-            By the ensemble and by ranks alone, (searches,) each.
-        """
-        # Noise beyond what counts as a near tie would say that any run is as good as another.
-        noise = np.minimum(sources.noise, self.ensemble.margin)
-        tables = self._learned.tables
-        poorest: tuple[list[Floats], list[Floats]] = [], []
-        for part in np.unique(fold):
-            judges = Ensemble(
-                [member for member in self.ensemble.members if member.fold == part],
-                self.ensemble.temperature,
-                margin=self.ensemble.margin,
-                trees=int(boosted.part[fold == part][0]),
-                habits=boosted.habits,
-                peers=Peers(
-                    [table for table, own in zip(tables, fold, strict=True) if own != part]
-                ),
-                keeps=self.ensemble.keeps,
-                peers_say=self.ensemble.peers_say,
-                say=self.ensemble.say,
-            )
-            ranks = Ensemble((), peers=judges.peers, peers_say=1.0, keeps=judges.keeps)
-            parts = [self._learned.left_out(int(index)) for index in np.flatnonzero(fold == part)]
-            runs, priors, starts = _together(parts)
-            runs = boosted.foretold(runs, judges.trees)
-            points = len(fold) * len(sources.grid) * _shortest(starts)
-            each = int(np.clip(TRIED // points, self._searches, MOST_SEARCHES))
-            task = np.repeat(np.arange(len(parts)), each)
-            orders = _orders(runs, starts, task, rng)
-            final = runs.final[orders]
-            best = np.zeros((len(orders), len(runs)), np.bool_)
-            luck = noise[fold == part][task] * luckiest(orders.shape[1])
-            close = final >= final.max(axis=1, keepdims=True) - luck[:, None]
-            np.put_along_axis(best, orders, close, axis=1)
-            for asked, found in zip((judges, ranks), poorest, strict=True):
-                sparing = Sparing(asked.chance, 0.03, best, sources.grid.positions)
-                play(runs, priors, task, orders, sparing)
-                found.append(sparing.poorest)
-        return np.concatenate(poorest[0]), np.concatenate(poorest[1])
-
 
 def teaches(trials: Trials, space: SearchSpace) -> bool:
     """Whether a ranker that is fitted to these trials learns anything from them."""
@@ -345,28 +196,3 @@ def teaches(trials: Trials, space: SearchSpace) -> bool:
 
 def _key(trial: Trial) -> object:
     return trial.identity, trial.curve.epochs
-
-
-def _together(parts: Sequence[tuple[Prior, Runs]]) -> tuple[Runs, list[Prior], Ints]:
-    """All runs in one, the priors, and where each task's runs begin; (tasks + 1,)."""
-    starts = np.cumsum([0, *(len(runs) for _, runs in parts)])
-    return Runs.concat([runs for _, runs in parts]), [prior for prior, _ in parts], starts
-
-
-def _orders(runs: Runs, starts: Ints, task: Ints, rng: np.random.Generator) -> Ints:
-    """A random order of each search's task's runs; as many for each task."""
-    shortest = _shortest(starts)
-    return np.stack([rng.permutation(np.arange(starts[i], starts[i + 1]))[:shortest] for i in task])
-
-
-def _shortest(starts: Ints) -> int:
-    """Runs of a simulated search."""
-    return min(int(np.diff(starts).min()), LONGEST)
-
-
-def luckiest(runs: int) -> float:
-    """What the largest of so many normal numbers is expected to be, about.
-
-    By so many deviations the best of as many runs is better than another seed would make it.
-    """
-    return float(norm.ppf((runs - 0.375) / (runs + 0.25)))

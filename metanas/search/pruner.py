@@ -1,10 +1,10 @@
 """LCRankNet as an Optuna pruner: stops a run unlikely to beat the best finished one.
 
-Learns from the store once, from the study whenever it is asked: what it knows of the study
-is rebuilt from the study's trials, so that any number of workers on any storage agree, and
-nothing is lost when one dies. Where the store has nothing to compare with, or the study's
-values lie far from the store's, only the study's own finished runs count, and nothing is
-stopped before some have finished.
+Learns from the store once, when the first run has finished, and from the study whenever it
+is asked: what it knows of the study is rebuilt from the study's trials, so that any number of
+workers on any storage agree, and nothing is lost when one dies. Where the store has nothing
+to compare with, or the study's values lie far from the store's, only the study's own finished
+runs count, and nothing is stopped before some have finished.
 """
 
 from __future__ import annotations
@@ -128,6 +128,8 @@ class LCRankPruner(BasePruner):
     def _judged(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, Any] | None:
         """The chance that a trial beats the best, with what it rests on; None for unknown."""
         trials = standing(study.get_trials(deepcopy=False))
+        if not any(each.state == TrialState.COMPLETE for each in trials):
+            return None  # nothing to beat, and learning may take a minute
         ranker = self._learned(trial)
         sign = 1.0 if study.direction == StudyDirection.MAXIMIZE else -1.0
         total = self._epochs or _epochs_of(trials)

@@ -1,5 +1,9 @@
+from pathlib import Path
+
 import pytest
 
+from metadata_store.batch import Trials
+from metadata_store.records import Task
 from metanas.assemble import make_evaluator, make_pruner, source_of, space_by_name
 from metanas.settings import NETWORK, Named, Option, SearchSettings, SettingsError, TrainSettings
 from metanas.spaces.nasbench201 import NasBench201
@@ -13,14 +17,19 @@ def test_what_takes_an_object_is_no_setting(option: str) -> None:
 
 
 def test_the_pruner_has_the_searchs_seed() -> None:
-    from metadata_store.batch import Trials
-    from metadata_store.records import Task
-
     sources = Trials.of(source_trials())
     for options, seed in (({}, 7), ({"seed": 3}, 3)):
         settings = SearchSettings(budget=1, seed=7, pruner=Named("lcranknet", options))
         made = make_pruner(settings, NasBench201(), Task.table("new"), sources=sources)
         assert vars(made)["_seed"] == seed
+
+
+def test_what_the_pruner_learns_is_kept_in_the_folder_given(tmp_path: Path) -> None:
+    settings = SearchSettings(budget=1, pruner=Named("lcranknet"))
+    made = make_pruner(
+        settings, NasBench201(), Task.table("new"), sources=Trials.of([]), learned=tmp_path
+    )
+    assert vars(vars(made)["_make"](space=NasBench201()))["_folder"] == tmp_path
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ import torch
 
 from metadata_store.batch import Trials
 from metadata_store.records import Architecture, Task, Trial
-from metanas.rankers.lcranknet import LCRankNet, luckiest
+from metanas.rankers.lcranknet import LCRankNet
+from metanas.rankers.learning import luckiest
 from metanas.rankers.margin_net import SLOPE, pair_loss, probability
 from metanas.rankers.replay import replay
 from tests.contracts.ranker import EPOCHS, SPACE, RankerContract, choices, run, source_trials

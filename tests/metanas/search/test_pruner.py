@@ -298,9 +298,35 @@ def test_parameters_that_some_trials_lack_do_not_hide_the_space(first: int) -> N
     assert not followed._strangers
 
 
+def test_nothing_is_learned_before_there_is_a_run_to_beat() -> None:
+    pruner = Quick(store_of(source_trials()), "new", SPACE)
+    study = optuna.create_study(direction="maximize", pruner=pruner)
+    trial = study.ask()
+    told()(trial)  # reports and asks at every step
+    assert pruner._ranker is None
+    study.add_trial(finished())
+    trial.should_prune()
+    assert pruner._ranker is not None
+
+
+def finished() -> optuna.trial.FrozenTrial:
+    """A whole run of another worker's."""
+    trial = run("new", 0.01, 2)
+    return optuna.trial.create_trial(
+        params={"rate": 0.01, "units": 2},
+        distributions={
+            "rate": optuna.distributions.FloatDistribution(1e-4, 1.0, log=True),
+            "units": optuna.distributions.IntDistribution(1, 4),
+        },
+        value=trial.score,
+        intermediate_values=dict(zip(trial.curve.epochs, trial.curve.values, strict=True)),
+    )
+
+
 def test_a_space_is_found_once_a_trial_has_asked_for_all() -> None:
     pruner = Quick(store_of(source_trials()), "new")
     study = optuna.create_study(direction="maximize", pruner=pruner)
+    study.add_trial(finished())
     trial = study.ask()
     trial.suggest_float("rate", 1e-4, 1.0, log=True)
     trial.report(0.1, 1)
@@ -333,6 +359,7 @@ def test_trials_with_other_parameters_are_judged_without_sources() -> None:
 def test_a_choice_that_no_architecture_can_have_makes_a_stranger() -> None:
     pruner = Quick(Trials.of(source_trials()), "new", SPACE)
     study = optuna.create_study(direction="maximize", pruner=pruner)
+    study.add_trial(finished())
     trial = study.ask()
     with pytest.warns(UserWarning, match="persistent storage"):
         trial.suggest_categorical("rate", [(1, 2), (3, 4)])
