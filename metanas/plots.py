@@ -17,7 +17,7 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import ArrayLike, NDArray
 
 from metanas.protocols import Edge
@@ -190,6 +190,51 @@ def search_progress(
         left.set_ylabel(f"best {metric} so far")
         right.step(np.cumsum(epochs), best, where="post", color=BLUE, linewidth=2)
         right.set_xlabel("epochs trained")
+        return _svg(figure)
+
+
+def objectives(
+    points: Sequence[Sequence[float]], names: Sequence[str], front: Sequence[int]
+) -> str:
+    """The first of two or more objectives against each other one, the front in colour.
+
+    Args:
+        points: by trial, its value of each objective.
+        names: of the objectives, "-" before those that are to be small.
+        front: which of the points no other beats in all objectives.
+    """
+    plain = [name.removeprefix("-") for name in names]
+    others = len(names) - 1
+    with rc_context(STYLE):
+        figure = Figure(figsize=(3.0 + 3.4 * others, 3.8), layout="constrained")
+        every = figure.subplots(1, others, sharey=True, squeeze=False)[0]
+        values = np.asarray(points, np.float64)
+        best = np.zeros(len(values), np.bool_)
+        best[list(front)] = True
+        low = -math.inf if names[0] != plain[0] else _cut(every[0], values[:, 0], values[:, 0])
+        below = values[:, 0] < low
+        for index, axes in enumerate(every, 1):
+            of_front = np.flatnonzero(best)[np.argsort(values[best, index], kind="stable")]
+            x, y = values[:, index], values[:, 0]
+            axes.plot(x, y, "o", color=RUN["color"], markersize=5, zorder=1)
+            axes.plot(
+                x[of_front],
+                y[of_front],
+                # Between more objectives than two the front is no line.
+                "o-" if others == 1 else "o",
+                linewidth=1.2,
+                color=BLUE,
+                label="not beaten in all objectives",
+                zorder=3,
+            )
+            _at_edge(axes, x[below & ~best], GREY)
+            _at_edge(axes, x[below & best], BLUE)
+            axes.set_xlabel(plain[index])
+            axes.xaxis.set_major_locator(MaxNLocator(5))
+            axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        _told_below(every[0], int(below.sum()))
+        every[0].set_ylabel(plain[0])
+        every[-1].legend(loc="lower right", fontsize=9)
         return _svg(figure)
 
 

@@ -56,6 +56,7 @@ class SearchReport:
             f"<h1>Search {name}</h1>",
             f'<p class="lead">{lead}</p>',
             *self._progress(),
+            *self._objectives(),
             *self._best(),
             *self._start(),
             *self._runs(),
@@ -80,8 +81,16 @@ class SearchReport:
         drawn = plots.search_progress(so_far, epochs, self.found.priors, metric=self.metric)
         return ["<h2>Progress</h2>", drawn]
 
+    def _objectives(self) -> list[str]:
+        ended = [each for each in self.found.trials if each.objectives]
+        if not self.found.several or not ended:
+            return []
+        front = [place for place, each in enumerate(ended) if each in self.found.front]
+        points = [each.objectives for each in ended]
+        return ["<h2>Objectives</h2>", plots.objectives(points, self.found.plan.objectives, front)]
+
     def _best(self) -> list[str]:
-        several = len(self.found.plan.objectives) > 1
+        several = self.found.several
         scored = sorted(
             (each for each in self.found.trials if each.score is not None),
             key=_score,
@@ -100,8 +109,8 @@ class SearchReport:
         return [f"<h2>{title}</h2>", '<div class="cards">', *cards, "</div>"]
 
     def _facts(self, each: Ran) -> str:
-        pairs = zip(self.found.plan.objectives, each.objectives, strict=True)
-        told = [f"{html.escape(name.removeprefix('-'))} {value:.6g}" for name, value in pairs]
+        values = self.found.values(each).items()
+        told = [f"{html.escape(plain(name))} {amount(value)}" for name, value in values]
         return "<br>".join([*told, f"{each.epochs} epochs"])
 
     def _start(self) -> list[str]:
@@ -147,20 +156,37 @@ class SearchReport:
         told = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
         if len(self.found.trials) > LISTED:
             told += f"; the last {LISTED} of {len(self.found.trials):,} are listed"
-        head = ("trial", "best value", "state", "epochs", "seconds", "why", "architecture")
+        head = (
+            *("trial", "best value", *map(plain, self.found.further)),
+            *("state", "epochs", "seconds", "why", "architecture"),
+        )
         rows = [self._row(each) for each in self.found.trials[-LISTED:]]
         return [f"<h2>Trials</h2><p>{told or 'none'}.</p>", table(rows, head)]
 
     def _row(self, each: Ran) -> Sequence[str]:
+        values = self.found.values(each)
         return (
             str(each.number),
             "–" if each.best is None else f"{each.best:.4f}",
+            *(amount(values.get(name)) for name in self.found.further),
             each.state.value,
             str(each.epochs),
             "–" if each.seconds is None else f"{each.seconds:.1f}",
             each.reason or "–",
             self.space.format(each.architecture),
         )
+
+
+def plain(objective: str) -> str:
+    """An objective's name without the sign that says which way is better."""
+    return objective.removeprefix("-")
+
+
+def amount(value: float | None) -> str:
+    """To four digits, large ones to the unit."""
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _score(each: Ran) -> float:

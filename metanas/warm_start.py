@@ -85,6 +85,22 @@ class Search:
     changes: Mapping[int, Mapping[str, str]]
 
     @property
+    def several(self) -> bool:
+        """Whether there is more than one objective."""
+        return len(self.plan.objectives) > 1
+
+    @property
+    def further(self) -> tuple[str, ...]:
+        """Objectives besides the score, as the plan names them; none with one objective."""
+        return tuple(name for name in self.plan.objectives if self.several and name != "score")
+
+    def values(self, each: Ran) -> dict[str, float]:
+        """A trial's objectives by name; empty where it was not completed."""
+        if not each.objectives:
+            return {}
+        return dict(zip(self.plan.objectives, each.objectives, strict=True))
+
+    @property
     def epochs_used(self) -> int:
         """Epochs of all trials."""
         return sum(each.epochs for each in self.trials)

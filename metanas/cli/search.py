@@ -311,7 +311,7 @@ def document(found: Search, run: str | None) -> dict[str, Any]:
         "best": None
         if best is None
         else {"architecture": dict(best.architecture.choices), "score": best.score},
-        "trials": [_row(each) for each in found.trials],
+        "trials": [_row(found, each) for each in found.trials],
         "epochs_used": found.epochs_used,
         "mlflow_run": run,
         "neighbours": [
@@ -319,22 +319,20 @@ def document(found: Search, run: str | None) -> dict[str, Any]:
         ],
         "cold_start": not found.neighbours,
     }
-    if len(found.plan.objectives) > 1:
+    if found.several:
         shown["front"] = [
-            {
-                "architecture": dict(each.architecture.choices),
-                "objectives": dict(zip(found.plan.objectives, each.objectives, strict=True)),
-            }
+            {"architecture": dict(each.architecture.choices), "objectives": found.values(each)}
             for each in found.front
         ]
     return shown
 
 
-def _row(each: Ran) -> dict[str, Any]:
+def _row(found: Search, each: Ran) -> dict[str, Any]:
     return {
         "number": each.number,
         "architecture": dict(each.architecture.choices),
         "score": each.score,
+        **({"objectives": found.values(each)} if found.several else {}),
         "state": each.state.value,
         "epochs": each.epochs,
         "seconds": each.seconds,
@@ -344,27 +342,41 @@ def _row(each: Ran) -> dict[str, Any]:
 
 def described(found: Search, space: SearchSpace, exported: list[str]) -> list[Any]:
     """The result for people."""
-    several = len(found.plan.objectives) > 1
-    shown = list(found.front) if several else sorted(found.trials, key=_score, reverse=True)[:SHOWN]
+    from metanas.search_report import plain
+
+    shown = (
+        list(found.front)
+        if found.several
+        else sorted(found.trials, key=_score, reverse=True)[:SHOWN]
+    )
     rows = [
         (
             each.number,
             float("nan") if each.score is None else each.score,
+            *(_amount(found.values(each).get(name)) for name in found.further),
             each.state.value,
             each.epochs,
             space.format(each.architecture),
         )
         for each in shown
     ]
+    further = [plain(name) for name in found.further]
     learned = ", ".join(f"{each.task} {each.weight:.0%}" for each in found.neighbours)
     learned += f" ({', '.join(found.learned)})" * bool(found.learned)
     return [
-        table("", ("trial", "score", "state", "epochs", "architecture"), rows),
+        table("", ("trial", "score", *further, "state", "epochs", "architecture"), rows),
         f"study {found.study}: {_counts(found)}; {found.epochs_used:,} epochs; "
         f"learned from {learned or 'nothing: a cold start'}",
         *_hidden(found, len(shown)),
         *(f"written: {file}" for file in exported),
     ]
+
+
+def _amount(value: float | None) -> float:
+    """A cost to four digits, a large one to the unit."""
+    if value is None:
+        return float("nan")
+    return round(value) if abs(value) >= 1000 else value
 
 
 def _score(each: Ran) -> float:
@@ -383,7 +395,6 @@ def _hidden(found: Search, shown: int) -> list[str]:
     """Where to read what the table leaves out, if it does."""
     if shown == len(found.trials) and not any(each.reason for each in found.trials):
         return []
-    several = len(found.plan.objectives) > 1
-    which = f"the {shown} trials that none beats" if several else f"the best {shown} trials"
+    which = f"the {shown} trials that none beats" if found.several else f"the best {shown} trials"
     told = f"{which} are shown; " if shown < len(found.trials) else ""
     return [f"{told}all, with reasons: metanas report {found.study} --out FILE.html"]

@@ -5,6 +5,7 @@ from metanas.plots import (
     Points,
     cells,
     learning_curves,
+    objectives,
     predicted_against_measured,
     run_curves,
 )
@@ -90,3 +91,16 @@ def test_a_cell_of_many_nodes_has_a_legend_and_its_arcs_are_all_there() -> None:
     assert all(text.count(f">{name.replace('_', ' ')}<") == 1 for name in used)
     (less,) = cells([edges[:-1]], OPERATIONS)
     assert text.count("<path") > less.count("<path")
+
+
+def test_each_further_objective_has_a_picture_and_a_poor_one_squeezes_nothing() -> None:
+    trials = [(score, 1000.0 + at, 0.5) for at, score in enumerate(BAND)]
+    text = objectives([*trials, (0.1, 10.0, 0.1)], ("score", "-params", "-latency_s"), [0, 20])
+    assert all(f">{name}<" in text for name in ("score", "params", "latency_s"))
+    assert "1 below" in text
+    assert ">0.2<" not in text
+
+
+def test_an_objective_that_is_to_be_small_first_is_shown_whole() -> None:
+    text = objectives([(at, at) for at in (1.0, *range(100, 120))], ("-params", "score"), [0])
+    assert "below" not in text

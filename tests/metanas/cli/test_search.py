@@ -359,6 +359,36 @@ def test_two_objectives_give_a_front(metanas: CommandLine, tmp_path: Path) -> No
     for score, params in points:
         assert not any(s >= score and p <= params and (s, p) != (score, params) for s, p in points)
     assert max(score for score, _ in points) == pytest.approx(found["best"]["score"])
+    tried = {(each["score"], each["objectives"]["-params"]) for each in found["trials"]}
+    assert set(points) <= tried
+
+
+def test_what_trials_cost_is_shown(metanas: CommandLine, tmp_path: Path) -> None:
+    sized = [(each, 10_000.0 + at) for at, each in enumerate(source_trials_of(["target"]))]
+    study = of_two_objectives(metanas, tmp_path / "two.parquet", sized)["study"]
+    status, out, _ = metanas.run("search", "target", "--oracle", str(tmp_path / "two.parquet"),
+                                 "--no-mlflow", "--budget", "8", "--sampler", "nsga2",
+                                 "--objective", "score,-params", "--study", study)  # fmt: skip
+    assert status == 0
+    assert "params" in out
+    assert "10,0" in out
+    page = tmp_path / "report.html"
+    metanas.ok("report", study, "--out", str(page))
+    told = page.read_text(encoding="utf-8")
+    assert "<h2>Objectives</h2>" in told
+    assert "<th>params</th>" in told
+    assert "10,0" in told
+    assert "not beaten in all objectives" in told
+
+
+def test_one_objective_has_no_picture_of_several(metanas: CommandLine, tmp_path: Path) -> None:
+    file = tmp_path / "one.parquet"
+    pq.write_table(Trials.of(source_trials_of(["target"])).table, file)
+    found = metanas.ok("search", "target", "--oracle", str(file), "--no-mlflow", "--budget", "3")
+    assert all("objectives" not in each for each in found["trials"])
+    page = tmp_path / "report.html"
+    metanas.ok("report", found["study"], "--out", str(page))
+    assert "Objectives" not in page.read_text(encoding="utf-8")
 
 
 def test_of_equal_scores_the_best_is_not_beaten_in_the_other_objective(
