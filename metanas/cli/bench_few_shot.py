@@ -5,7 +5,13 @@ from __future__ import annotations
 from argparse import Namespace
 
 from metanas.cli.arguments import Commands, command, names, positive
-from metanas.cli.episodes import add_plan_options, chosen_plan, classes_of, plan_of
+from metanas.cli.episodes import (
+    add_plan_options,
+    chosen_plan,
+    classes_of,
+    plan_of,
+    plan_options,
+)
 from metanas.cli.opened import opened
 from metanas.cli.output import emit, progress, table
 from metanas.settings import PlanSettings
@@ -57,11 +63,19 @@ def add_command(commands: Commands) -> None:
 
 def _bench(given: Namespace) -> None:
     from metanas.bench.few_shot import COMPARED, bench_few_shot
+    from metanas.bench.few_shot_contenders import TNAS, UNADAPTED
     from metanas.evaluators import checkpoint
     from metanas.meta_shelf import fetch
 
     if given.meta is not None and given.size is not None:
         raise ValueError(f"images are of the size of --meta {given.meta}, got --size {given.size}")
+    asked = COMPARED if given.methods is None else given.methods
+    idle = [*(["--seeds"] if given.seeds > 1 else []), *plan_options(given)]
+    if given.meta is not None and idle and {TNAS, UNADAPTED}.issuperset(asked):
+        raise ValueError(
+            f"with --meta {given.meta} and --methods {','.join(asked)} nothing is trained, so "
+            f"{', '.join(idle)} would play no part"
+        )
     meta = fetch(given.meta) if given.meta is not None else None
     size = given.size or (SIZE if meta is None else meta.input_shape[1])
     settings = chosen_plan(given, PlanSettings())
@@ -77,7 +91,7 @@ def _bench(given: Namespace) -> None:
             shots=given.shots,
             episodes=given.episodes,
             plan=plan,
-            methods=COMPARED if given.methods is None else given.methods,
+            methods=asked,
             head=given.head,
             meta=meta,
             seeds=given.seeds,

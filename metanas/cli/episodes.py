@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from tasks.source import Progress
 
 
+NO_ROTATIONS = "--no-rotations"
+
+
 def add_plan_options(parser: argparse.ArgumentParser) -> None:
     """How long to meta-train and on what episodes; defaults are those of `PlanSettings`."""
     usual = PlanSettings()
@@ -51,7 +54,7 @@ def add_plan_options(parser: argparse.ArgumentParser) -> None:
         help=f"how strongly classes are warped into new ones; 0 for not (default {usual.warp})",
     )
     parser.add_argument(
-        "--no-rotations",
+        NO_ROTATIONS,
         dest="rotations",
         action="store_const",
         const=False,
@@ -70,6 +73,16 @@ def add_plan_options(parser: argparse.ArgumentParser) -> None:
         help="train so long, rates falling in time, and validate once more; default: no limit",
     )
     parser.add_argument("--seed", type=seed, metavar="N")
+
+
+def plan_options(given: Namespace) -> list[str]:
+    """Which options of `add_plan_options` are given, as they are typed."""
+    named = [
+        each.name for each in fields(PlanSettings) if getattr(given, each.name, None) is not None
+    ]
+    return [
+        NO_ROTATIONS if name == "rotations" else f"--{name.replace('_', '-')}" for name in named
+    ]
 
 
 def chosen_plan(given: Namespace, read: PlanSettings) -> PlanSettings:

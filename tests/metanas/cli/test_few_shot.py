@@ -245,6 +245,11 @@ def test_wrong_input_is_one_line(metanas: CommandLine, tmp_path: Path) -> None:
             "--meta",
             "omniglot",
         ): "judged as tnas or tnas_unadapted, got protonet",
+        (
+            *bench[:2],
+            *("--methods", "tnas,tnas_unadapted", "--train", many, "--test", few, "--ways", "3"),
+            *("--meta", "omniglot", "--seeds", "2", "--seconds", "9", "--no-rotations"),
+        ): "nothing is trained, so --seeds, --no-rotations, --seconds would play no part",
         (*bench, "--methods", ",", "--train", many, "--test", few): "need a method",
         (*bench, "--train", many, "--test", many, "--ways", "3"): "12 in both",
         (*bench, "--train", many, "--test", few, "--ways", "4"): "at least 4 classes",
