@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from metadata_store.records import Architecture, Task
-from metanas.predictors.censored import posterior_given
+from metanas.predictors.censored import posterior_given, without_outliers
 from metanas.predictors.own_trials import OwnTrials
 from metanas.predictors.placed import Placed, Standard, typical_distance
 from metanas.predictors.residual import Floats, Hypotheses, Posterior, kernels
@@ -43,7 +43,8 @@ class ColdStart:
 
     def posterior(self, seen: Placed, own: OwnTrials, task: Task) -> Posterior:
         """What the task's own trials say; at least one is needed."""
-        unit = float(np.std(own.scores)) or 1.0
+        # One diverged run must not set the scale on which the others differ.
+        unit = float(np.std(without_outliers(own.scores))) or 1.0
         hypotheses = Hypotheses.grid(unit, transfer=False)
         log_prior = np.tile(hypotheses.log_prior(unit), (len(kernels(1)), 1))
         return posterior_given(hypotheses, log_prior - logsumexp(log_prior), own, seen, np.empty(0))
