@@ -185,5 +185,6 @@ def nearest_value(distribution: BaseDistribution, choice: Choice) -> Any:
     if distribution.step is not None and not distribution.log:
         steps = round((inside - distribution.low) / distribution.step)
         most = math.floor((distribution.high - distribution.low) / distribution.step + 1e-9)
-        inside = distribution.low + min(steps, most) * distribution.step
+        # A sum of steps may lie a rounding error above.
+        inside = min(distribution.low + min(steps, most) * distribution.step, distribution.high)
     return round(inside) if isinstance(distribution, IntDistribution) else inside

@@ -91,6 +91,8 @@ def test_the_nearest_number_is_allowed(low: float, width: float, value: float) -
     for distribution in (
         FloatDistribution(low, low + width),
         FloatDistribution(round(low), round(low) + 2.0, step=0.25),
+        # Three steps of 0.1 are a rounding error more than 0.3.
+        FloatDistribution(0.0, 0.3, step=0.1),
     ):
         near = nearest_value(distribution, value)
         assert distribution._contains(distribution.to_internal_repr(near))
