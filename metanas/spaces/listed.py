@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from metadata_store.records import Architecture, Choice, Task
 from metanas.protocols import Chooser, Costs, Edge, SearchSpace
@@ -55,7 +56,7 @@ class Listed:
         """The listed one that is encoded most alike; itself where it is listed."""
         if architecture in self._known:
             return architecture
-        return self.architectures[int(self._distances(architecture).argmin())]
+        return self.architectures[self._rows_near(architecture, 1)[0]]
 
     def validate(self, architecture: Architecture) -> None:
         self.whole.validate(architecture)
@@ -78,8 +79,8 @@ class Listed:
             neighbour = self.whole.mutate(architecture, rng)
             if neighbour in self._known:
                 return neighbour
-        order = np.argsort(self._distances(architecture), kind="stable")[: NEAR + 1]
-        others = [self.architectures[i] for i in order if self.architectures[i] != architecture]
+        near = [self.architectures[row] for row in self._rows_near(architecture, NEAR + 1)]
+        others = [each for each in near if each != architecture]
         return others[int(rng.integers(len(others)))] if others else architecture
 
     def enumerate(self) -> Sequence[Architecture]:
@@ -105,15 +106,17 @@ class Listed:
         return frozenset(self.architectures)
 
     @cached_property
-    def _encoded(self) -> NDArray[np.float32]:
+    def _tree(self) -> cKDTree:
+        # A search asks some thousand times for each suggestion.
         encoded = self.whole.encode_all(self.architectures)
-        return encoded.reshape(len(encoded), -1)
+        return cKDTree(encoded.reshape(len(encoded), -1))
 
-    def _distances(self, architecture: Architecture) -> NDArray[np.float32]:
-        apart: NDArray[np.float32] = np.abs(
-            self._encoded - self.whole.encode(architecture).reshape(-1)
-        ).sum(axis=1)
-        return apart
+    def _rows_near(self, architecture: Architecture, count: int) -> list[int]:
+        """Of those encoded most alike, the nearest first; fewer where fewer are listed."""
+        code = self.whole.encode(architecture).reshape(-1)
+        count = min(count, len(self.architectures))
+        _, rows = self._tree.query(code, k=range(1, count + 1), p=1)
+        return [int(row) for row in rows]
 
 
 def restricted(whole: SearchSpace, measured: Sequence[Architecture]) -> SearchSpace:

@@ -3,7 +3,7 @@ import pytest
 
 from metadata_store.records import Architecture
 from metanas.protocols import SearchSpace
-from metanas.spaces.listed import Listed, restricted
+from metanas.spaces.listed import NEAR, Listed, restricted
 from metanas.spaces.nasbench201 import NasBench201
 from metanas.spaces.random_chooser import RandomChooser
 from tests.contracts.searches import SPACE
@@ -48,6 +48,17 @@ def test_the_nearest_is_the_one_encoded_most_alike() -> None:
     space = Listed(SPACE, (far, near))
     assert space.nearest(Architecture("mini", {"kind": "a", "size": 5, "rate": 0.1})) == near
     assert space.nearest(far) == far
+
+
+def test_neighbours_are_those_encoded_most_alike() -> None:
+    listed = some(NasBench201(), 300)
+    space, rng = Listed(NasBench201(), listed), np.random.default_rng(1)
+    codes = space.encode_all(listed).reshape(len(listed), -1)
+    for architecture in some(NasBench201(), 10):
+        apart = np.abs(codes - space.encode(architecture).reshape(-1)).sum(axis=1)
+        assert apart[listed.index(space.nearest(architecture))] == apart.min()
+        child = space.mutate(architecture, rng)
+        assert apart[listed.index(child)] <= np.sort(apart)[NEAR]
 
 
 def test_a_space_measured_whole_stays_itself() -> None:
