@@ -19,7 +19,8 @@ class Remember:
 
     It becomes what `metanas store import --format optuna` would make of it, so that a
     study may also be imported later and nothing is there twice. A trial the store cannot
-    hold, such as one with an infinite value, is left out with a warning.
+    hold, such as one with an infinite value, is left out with a warning, and so are all of
+    a study of several objectives.
 
     Args:
         task: what the objective measures on, its name or record.
@@ -34,7 +35,11 @@ class Remember:
     def __call__(self, study: optuna.Study, trial: FrozenTrial) -> None:
         if trial.state.name not in STATES:
             return
+        log = logging.getLogger(__name__)
+        if len(study.directions) > 1:
+            log.warning("trial %d not kept: the study has several objectives", trial.number)
+            return
         row = row_of(study, trial, self._options)
         done = ingest(self._store, chunks([row], where="the study"), {})
         for reason in done.rejected:
-            logging.getLogger(__name__).warning("trial %d not kept: %s", trial.number, reason)
+            log.warning("trial %d not kept: %s", trial.number, reason)

@@ -64,3 +64,18 @@ def test_what_the_store_cannot_hold_is_left_out_with_a_warning(
         )
     assert list(store.trials()) == []
     assert "trial 0 not kept" in caplog.text
+
+
+def test_a_study_of_several_objectives_goes_on_without_being_kept(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = MemoryStore()
+    study = optuna.create_study(directions=["maximize", "minimize"])
+    study.optimize(
+        lambda trial: (trial.suggest_float("rate", 0.0, 1.0), 1.0),
+        n_trials=2,
+        callbacks=[Remember(store, "wine", "mlp")],
+    )
+    assert len(study.trials) == 2
+    assert not list(store.trials())
+    assert "trial 1 not kept: the study has several objectives" in caplog.text
