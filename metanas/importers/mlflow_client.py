@@ -139,6 +139,10 @@ class _Quiet:
                     self._undo.callback(os.environ.pop, name, None)
                 logger = logging.getLogger("mlflow")
                 self._undo.callback(logger.setLevel, logger.level)
+                # It tells of every try to reach a server; what came of them is told once.
+                tries = logging.getLogger("urllib3.connectionpool")
+                self._undo.callback(tries.setLevel, tries.level)
+                tries.setLevel(logging.ERROR)
             self._inside += 1
 
     def __exit__(self, *raised: object) -> None:

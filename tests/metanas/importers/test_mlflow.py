@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from metadata_store.records import INT64_MAX, Architecture, LearningCurve, Trial, TrialState
 from metanas.importers import Importer
 from metanas.importers.mlflow import _choice, as_key, fields_of, read_mlflow, tags_of
-from metanas.importers.mlflow_client import connected
+from metanas.importers.mlflow_client import QUIET, connected
 from metanas.tracking import MlflowSink
 from tests.contracts.importer import ImporterContract, assert_refused, read
 from tests.contracts.mlflow_database import copy_to
@@ -252,3 +253,11 @@ def test_any_name_makes_a_key_that_mlflow_allows(name: str) -> None:
 def test_a_parameter_is_a_number_only_where_it_was_one(text: str, choice: object) -> None:
     assert _choice(text) == choice
     assert type(_choice(text)) is type(choice)
+
+
+def test_single_tries_to_reach_a_server_are_not_told() -> None:
+    tries = logging.getLogger("urllib3.connectionpool")
+    before = tries.level
+    with QUIET:
+        assert not tries.isEnabledFor(logging.WARNING)
+    assert tries.level == before
