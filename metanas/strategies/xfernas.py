@@ -31,6 +31,11 @@ from metanas.strategies.candidates import best_untried, drawn, fresh, listed, ra
 FIRST = 5
 """Random proposals where there are no sources."""
 
+LED = 5
+"""With fewer trials only what the sources like better than their median is proposed: the first
+trials hardly tell whether scores rise as on the sources or fall, and where sources agree most,
+on what is worst, either way is furthest from what was seen, so that it promised most."""
+
 PARENTS = 20
 """Best architectures whose mutants are candidates where the space cannot be listed."""
 
@@ -112,7 +117,11 @@ class XferNASStrategy:
         if not own.measured:
             return mean
         best = own.scores if own.bound.all() else own.scores[~own.bound]
-        return expected_improvement(mean, std, float(best.max()))
+        values = expected_improvement(mean, std, float(best.max()))
+        if len(own.measured) >= LED:
+            return values
+        liked, _ = self._model.expected(candidates.placed, task)
+        return np.where(liked >= np.median(liked), values, -np.inf)
 
     def _with_pending(
         self, own: OwnTrials, task: Task, pending: Sequence[Architecture]

@@ -41,6 +41,16 @@ class TestXferNASStrategy(StrategyContract):
         assert scores[0] < np.median(every)
         assert max(scores) >= every[2]
 
+    def test_after_one_trial_it_does_not_try_what_all_sources_dislike(
+        self, make: Callable[..., Strategy], listed: SearchSpace, sources: Trials
+    ) -> None:
+        cells = sorted(listed.enumerate() or (), key=pretended)
+        for seed in range(3):
+            strategy = make(space=listed, sources=sources, seed=seed)
+            first = trial(NEW.name, cells[-2], pretended(cells[-2]))
+            second = strategy.propose([first], NEW, np.random.default_rng(0))
+            assert pretended(second) > np.quantile([pretended(each) for each in cells], 0.25)
+
     def test_a_stopped_trial_teaches(
         self, make: Callable[..., Strategy], listed: SearchSpace, sources: Trials
     ) -> None:
