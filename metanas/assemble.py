@@ -91,7 +91,7 @@ def source_of(settings: TrainSettings, space: SearchSpace, evaluator: Scratch) -
 
     Trials of other epochs or another width are other measurements, not known ones; one
     for which a default was named is no other. What `NETWORK` sets is told of its space
-    whatever it is, as stores of earlier versions have it.
+    whatever it is: how large networks were is what readers look for.
 
     Args:
         space, evaluator: what the settings were made into.
