@@ -52,18 +52,25 @@ def group(commands: Commands, name: str, summary: str) -> Commands:
 
 def positive(text: str) -> int:
     """An integer of at least 1."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"wanted a number of at least 1, got {text}")
+    value = _whole(text)
+    if value is None or value < 1:
+        raise argparse.ArgumentTypeError(f"wanted a whole number of at least 1, got {text}")
     return value
 
 
 def seed(text: str) -> int:
     """A number that a trial can hold."""
-    value = int(text)
-    if not 0 <= value < 2**31:
-        raise argparse.ArgumentTypeError(f"wanted a number from 0 to 2147483647, got {text}")
+    value = _whole(text)
+    if value is None or not 0 <= value < 2**31:
+        raise argparse.ArgumentTypeError(f"wanted a whole number from 0 to 2147483647, got {text}")
     return value
+
+
+def _whole(text: str) -> int | None:
+    try:
+        return int(text)
+    except ValueError:
+        return None
 
 
 def count(text: str) -> int:

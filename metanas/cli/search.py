@@ -388,13 +388,18 @@ def _counts(found: Search) -> str:
 
     counts = Counter(each.state for each in found.trials)
     told = ", ".join(f"{counts[state]} {state.value}" for state in TrialState)
-    return f"{len(found.trials):,} trials: {told}"
+    return f"{_trials(len(found.trials))}: {told}"
+
+
+def _trials(count: int) -> str:
+    return f"{count:,} {'trial' if count == 1 else 'trials'}"
 
 
 def _hidden(found: Search, shown: int) -> list[str]:
     """Where to read what the table leaves out, if it does."""
     if shown == len(found.trials) and not any(each.reason for each in found.trials):
         return []
-    which = f"the {shown} trials that none beats" if found.several else f"the best {shown} trials"
-    told = f"{which} are shown; " if shown < len(found.trials) else ""
+    which = f"{_trials(shown)} that none beats" if found.several else f"best {_trials(shown)}"
+    told = f"the {which} {'is' if shown == 1 else 'are'} shown; "
+    told = told if shown < len(found.trials) else ""
     return [f"{told}all, with reasons: metanas report {found.study} --out FILE.html"]
