@@ -39,6 +39,9 @@ SCHEMA = pa.schema(
 ENCODED = ("task", "metric", "space", "architecture", "state", "source")
 """Columns held as a dictionary of distinct strings and one code a row."""
 
+NAMES = ("task", "metric", "space", "source")
+"""Columns of names, which stores hold up to a length, see `records.NAME_BYTES`."""
+
 STATES = tuple(state.value for state in TrialState)
 
 

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from metadata_store.batch import ENCODED, SCHEMA, STATES, Trials
+from metadata_store.batch import ENCODED, NAMES, SCHEMA, STATES, Trials
 from metadata_store.records import (
     INT32_MAX,
     LARGEST,
@@ -50,8 +50,6 @@ BAD_SCORE = "score out of range"
 BAD_SECONDS = "seconds out of range"
 BAD_EXTRAS = "extras are no JSON object of numbers"
 
-NAMES = ("task", "metric", "space", "source")
-
 
 def no_name(column: str) -> str:
     """The reason for an empty name."""
@@ -70,8 +68,12 @@ def is_null(column: str) -> str:
 
 def why_unusable(trial: Trial, domains: Domains) -> str | None:
     """Why a trial is of no use, None where it is of use."""
-    if not trial.curve.metric:
-        return no_name("metric")
+    named = (trial.task, trial.curve.metric, trial.architecture.space, trial.source)
+    for column, name in zip(NAMES, named, strict=True):
+        if not name:
+            return no_name(column)
+        if not is_storable(name):
+            return bad_name(column)
     domain = domains.get(trial.architecture.space)
     reason = None if domain is None else _outside(trial.architecture, domain)
     if reason is not None:

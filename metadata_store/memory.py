@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
 from types import TracebackType
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metadata_store.batch import Trials
+from metadata_store.batch import NAMES, Trials
 from metadata_store.errors import DuplicateTask, UnknownTask
-from metadata_store.records import Task, Trial
+from metadata_store.records import Task, Trial, require_storable
 from metadata_store.store import StoreInfo, completes
 
 
@@ -27,6 +28,7 @@ class MemoryStore:
         self._lock = threading.Lock()
 
     def add_task(self, task: Task) -> None:
+        require_storable(task.name)
         with self._lock:
             known = self._tasks.get(task.name)
             if known is not None and not completes(task, known):
@@ -48,6 +50,8 @@ class MemoryStore:
 
     def add_batches(self, batches: Iterable[Trials]) -> int:
         arrived = [batch for batch in batches if len(batch)]
+        for batch, column in product(arrived, NAMES):
+            require_storable(*batch.present(column))
         with self._lock:
             fresh = [batch.take(self._is_new(batch)) for batch in arrived]
             self._batches += [batch for batch in fresh if len(batch)]

@@ -26,7 +26,11 @@ INT32_MAX = 2**31 - 1
 INT64_MAX = 2**63 - 1
 LARGEST = sys.float_info.max
 NAME_BYTES = 2_500
-"""Length of a name in UTF-8 at most: PostgreSQL's indices hold entries of 2,704 bytes."""
+"""Length of a name in UTF-8 at most: PostgreSQL's indices hold entries of 2,704 bytes.
+
+Asked of names on their way into a store, not of every record: an SQLite store may hold
+longer ones, from before they were looked at, and is read all the same.
+"""
 
 TABLE_KIND = "table"
 """Kind of a task known only by its trials: there is no data to load."""
@@ -67,8 +71,7 @@ class Task:
     def __post_init__(self) -> None:
         if not self.name or not self.kind:
             raise ValueError(f"a task needs a name and a kind, got {self.name!r} and {self.kind!r}")
-        _require_storable(self.name)
-        _require_text(self.kind, self.data)
+        _require_text(self.name, self.kind, self.data)
         if self.n_samples < 0:
             raise ValueError(f"n_samples must not be negative, got {self.n_samples}")
         if self.n_classes is not None and self.n_classes < 2:
@@ -132,7 +135,7 @@ class Architecture:
     def __post_init__(self) -> None:
         if not self.space:
             raise ValueError("an architecture needs the name of its space")
-        _require_storable(self.space)
+        _require_text(self.space)
         for name, choice in self.choices.items():
             if not isinstance(choice, str | int | float | bool):
                 raise ValueError(
@@ -199,7 +202,7 @@ class LearningCurve:
             raise ValueError(f"epochs must increase from 1, got {self.epochs[:10]}")
         if self.epochs and self.epochs[-1] > INT32_MAX:
             raise ValueError(f"an epoch fits in 32 bits, got {self.epochs[-1]}")
-        _require_storable(self.metric)
+        _require_text(self.metric)
         object.__setattr__(self, "epochs", tuple(int(epoch) for epoch in self.epochs))
         object.__setattr__(self, "values", tuple(_float32(value) for value in self.values))
 
@@ -255,7 +258,7 @@ class Trial:
             raise ValueError(
                 f"a trial needs a task and a source, got {self.task!r} and {self.source!r}"
             )
-        _require_storable(self.task, self.source)
+        _require_text(self.task, self.source)
         object.__setattr__(self, "state", TrialState(self.state))
         if len(self.curve) == 0 and self.state is not TrialState.FAILED:
             raise ValueError(f"only a failed trial may have an empty curve, got {self.state}")
@@ -315,6 +318,20 @@ def is_storable(name: str) -> bool:
     return _is_text(name) and _length(name) <= NAME_BYTES
 
 
+def require_storable(*names: str) -> None:
+    """Refuses names that some store cannot hold.
+
+    Raises:
+        ValueError: one is longer than `NAME_BYTES`, or no text.
+    """
+    _require_text(*names)
+    for name in names:
+        if _length(name) > NAME_BYTES:
+            raise ValueError(
+                f"a name has {NAME_BYTES:,} bytes at most, got {_length(name):,}: {name[:40]!r}…"
+            )
+
+
 def _is_text(text: str) -> bool:
     """Whether it has no NUL and no lone surrogate."""
     if "\0" in text:
@@ -325,15 +342,6 @@ def _is_text(text: str) -> bool:
 def _length(text: str) -> int:
     """In bytes."""
     return len(text) if text.isascii() else len(text.encode())
-
-
-def _require_storable(*names: str) -> None:
-    _require_text(*names)
-    for name in names:
-        if _length(name) > NAME_BYTES:
-            raise ValueError(
-                f"a name has {NAME_BYTES:,} bytes at most, got {_length(name):,}: {name[:40]!r}…"
-            )
 
 
 def _require_text(*texts: str) -> None:

@@ -64,6 +64,7 @@ class MetadataStore(Protocol):
         Raises:
             DuplicateTask: the name belongs to a task with data, or to a table
                 and `task` is one too.
+            ValueError: the name is longer than `records.NAME_BYTES`.
         """
         ...
 
@@ -87,6 +88,9 @@ class MetadataStore(Protocol):
 
         Returns:
             How many were new; the others are left as they are in the store.
+
+        Raises:
+            ValueError: a name is longer than `records.NAME_BYTES`.
         """
         ...
 

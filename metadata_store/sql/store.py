@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 import sqlalchemy as sa
 
 from metadata_store.errors import DuplicateTask, StoreError, UnknownTask, UnreadableStore
-from metadata_store.records import Task, Trial
+from metadata_store.records import Task, Trial, require_storable
 from metadata_store.sql.connect import (
     absolute,
     make_engine,
@@ -63,6 +63,7 @@ class SqlStore:
             on_error.pop_all()
 
     def add_task(self, task: Task) -> None:
+        require_storable(task.name)
         with writing(self._engine) as connection:
             _add_task(connection, task)
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sqlalchemy.dialects import postgresql, sqlite
 
 from metadata_store.batch import Trials
-from metadata_store.records import Task, architecture_key
+from metadata_store.records import Task, architecture_key, require_storable
 from metadata_store.sql.schema import ARCHITECTURE, GRID, METRIC, SOURCE, SPACE, TASK, TRIAL
 
 Row = Mapping[str, Any]
@@ -68,7 +68,11 @@ class Writer:
         self.ids = {table: dict(known) for table, known in ids.items()}
 
     def add(self, batch: Trials) -> int:
-        """Adds the rows whose identity is new; says how many were."""
+        """Adds the rows whose identity is new; says how many were.
+
+        Raises:
+            ValueError: a name is too long.
+        """
         if len(batch) == 0:
             return 0
         tasks = self._name_ids(TASK, batch, "task", lambda name: task_row(Task.table(name)))
@@ -101,6 +105,7 @@ class Writer:
         """Ids of an encoded column, shape (n,)."""
         names, codes = batch.names(column), batch.codes(column)
         used = np.unique(codes).tolist()
+        require_storable(*(names[code] for code in used))
         ids = self._remembered(table, {names[code]: new(names[code]) for code in used})
         by_code = np.zeros(len(names), np.int64)
         by_code[used] = [ids[names[code]] for code in used]

@@ -45,6 +45,31 @@ class StoreContract(ABC):
         assert list(store.trials()) == [long]
         assert [task.name for task in store.tasks()] == [name]
 
+    @pytest.mark.parametrize(
+        "field",
+        [
+            {"task": "n" * (NAME_BYTES + 1)},
+            {"source": "ö" * (NAME_BYTES // 2 + 1)},
+            {"architecture": Architecture("n" * (NAME_BYTES + 1), {"op": "conv"})},
+            {"curve": LearningCurve("n" * (NAME_BYTES + 1), (1,), (0.5,))},
+        ],
+        ids=lambda field: next(iter(field)),
+    )
+    def test_longer_names_are_refused_and_nothing_is_added(
+        self, store: MetadataStore, field: dict
+    ) -> None:
+        long = a_trial(1, **field)
+        for add in (store.add_trials, lambda added: store.add_batches([Trials.of(added)])):
+            with pytest.raises(ValueError, match=r"a name has 2,500 bytes at most, got 2,50\d: '"):
+                add([a_trial(), long])
+        assert store.tasks() == []
+        assert store.info().trials == 0
+
+    def test_a_task_of_a_longer_name_is_refused(self, store: MetadataStore) -> None:
+        with pytest.raises(ValueError, match=r"2,500 bytes at most, got 2,501: 'n{40}'…$"):
+            store.add_task(Task.table("n" * (NAME_BYTES + 1)))
+        assert store.tasks() == []
+
     def test_tasks_are_listed_by_name(self, store: MetadataStore) -> None:
         for name in ("b", "a", "C"):
             store.add_task(Task.table(name))

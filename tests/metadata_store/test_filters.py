@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metadata_store.batch import SCHEMA, Trials
-from metadata_store.filters import NAMES, screen, why_unusable
+from metadata_store.batch import NAMES, SCHEMA, Trials
+from metadata_store.filters import screen, why_unusable
 from metadata_store.records import Architecture, LearningCurve, Trial, TrialState
 from tests.contracts.any_trial import trials
 from tests.contracts.trials import a_trial
@@ -281,6 +281,13 @@ def as_trial(row: dict[str, Any]) -> Trial:
         seconds=row["seconds"],
         extras=extras,
     )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_record_with_too_long_a_name_is_judged_as_its_row(name: str):
+    long = {name: "ö" * 1251}
+    reason = why_unusable(as_trial(GOOD | long), DOMAINS)
+    assert reason == reason_of(**long) == f"unusable {name} name"
 
 
 @settings(max_examples=200, deadline=None)

@@ -9,8 +9,10 @@ import pytest
 
 from metadata_store.batch import Trials
 from metadata_store.errors import LostStore, StoreError
+from metadata_store.records import NAME_BYTES, Architecture, Task
 from metadata_store.sql import SqlStore
 from metadata_store.sql.connect import make_engine, reading, writing
+from metadata_store.sql.schema import METRIC, SOURCE, SPACE, TASK
 from metadata_store.store import MetadataStore, open_store
 from tests.contracts.shared_store import SharedStoreContract
 from tests.contracts.store import StoreContract
@@ -59,6 +61,22 @@ class TestSqliteStore(StoreContract):
     def store(self, tmp_path: Path) -> Iterator[MetadataStore]:
         with SqlStore(f"sqlite:///{tmp_path / 'store.db'}") as store:
             yield store
+
+    def test_longer_names_of_an_older_version_are_read(self, tmp_path: Path) -> None:
+        url = f"sqlite:///{tmp_path / 'store.db'}"
+        long = "n" * (NAME_BYTES + 1)
+        with SqlStore(url) as store:
+            store.add_trials([a_trial()])
+            engine = make_engine(url)
+            with writing(engine) as connection:
+                for table in (TASK, SPACE, SOURCE, METRIC):
+                    connection.execute(table.update().values(name=long))
+            engine.dispose()
+            assert store.tasks() == [store.task(long)] == [Task.table(long)]
+            for (trial,) in (list(store.trials(task=long)), store.batch(space=long)):
+                assert (trial.task, trial.source, trial.curve.metric) == (long, long, long)
+                assert trial.architecture == Architecture(long, a_trial().architecture.choices)
+            assert store.add_trials([a_trial(1)]) == 1
 
 
 class TestPostgresqlStore(StoreContract):
