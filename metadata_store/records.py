@@ -313,9 +313,16 @@ def architecture_key(space: str, text: str) -> str:
     return hashlib.blake2b(f"{space}\n{text}".encode(), digest_size=16).hexdigest()
 
 
+def is_text(text: str) -> bool:
+    """Whether it has no NUL and no lone surrogate."""
+    if "\0" in text:
+        return False
+    return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
 def is_storable(name: str) -> bool:
     """Whether every store can hold the name: a text of `NAME_BYTES` at most."""
-    return _is_text(name) and _length(name) <= NAME_BYTES
+    return is_text(name) and _length(name) <= NAME_BYTES
 
 
 def require_storable(*names: str) -> None:
@@ -332,13 +339,6 @@ def require_storable(*names: str) -> None:
             )
 
 
-def _is_text(text: str) -> bool:
-    """Whether it has no NUL and no lone surrogate."""
-    if "\0" in text:
-        return False
-    return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
-
-
 def _length(text: str) -> int:
     """In bytes."""
     return len(text) if text.isascii() else len(text.encode())
@@ -346,7 +346,7 @@ def _length(text: str) -> int:
 
 def _require_text(*texts: str) -> None:
     for text in texts:
-        if not _is_text(text):
+        if not is_text(text):
             raise ValueError(f"a name may hold no NUL and no lone surrogate, got {text!r}")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from metadata_store.records import Task, is_storable
+from metadata_store.records import Task, is_text, require_storable
 from tasks import archive, idx
 from tasks.dcn import characterise
 from tasks.features import above_chance, measure
@@ -43,12 +43,13 @@ def register(
         cache: folder for prepared images; None for the usual one.
 
     Raises:
-        ValueError: an unknown kind or option, data that is no set of labelled images, or a
-            location or class whose name is no text.
+        ValueError: a name that no store can hold, an unknown kind or option, data that is no
+            set of labelled images, or a location or class whose name is no text.
         OSError: the data is missing or unreadable.
     """
     if not name:
         raise ValueError("a task needs a name, got an empty one")
+    require_storable(name)
     kind = kind or guess_kind(data)
     location, options = _located(data, kind)
     options = replace(
@@ -83,9 +84,9 @@ def register(
 
 def _require_text(what: str, name: str) -> None:
     """Names go into the store, into JSON and into exported networks: better told before the
-    training than after it.
+    training than after it. None of them bounds the length of these.
     """
-    if not is_storable(name):
+    if not is_text(name):
         raise ValueError(f"{what} must be UTF-8 without NUL, got {name!r}")
 
 

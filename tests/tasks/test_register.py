@@ -96,6 +96,30 @@ def test_a_location_must_be_named_in_utf_8(folder: Path) -> None:
     assert told == []
 
 
+DEEP = Path(*["d" * 200] * 13)
+
+
+def test_a_location_may_be_longer_than_a_name(folder: Path) -> None:
+    moved = folder.parent / DEEP / "zoo"
+    moved.parent.mkdir(parents=True)
+    folder.rename(moved)
+    assert register("zoo", str(moved)).data == str(moved)
+
+
+def test_a_class_may_be_named_longer_than_a_task(folder: Path) -> None:
+    (folder / DEEP).parent.mkdir(parents=True)
+    (folder / "cow").rename(folder / DEEP)
+    task = register("zoo", str(folder))
+    assert load(task).classes == ("ant", "bee", str(DEEP))
+
+
+def test_a_name_that_no_store_can_hold_is_refused_first(folder: Path) -> None:
+    told: list[str] = []
+    with pytest.raises(ValueError, match="a name has 2,500 bytes at most, got 2,501"):
+        register("n" * 2501, str(folder), progress=lambda done, total, what: told.append(what))
+    assert told == []
+
+
 def test_a_task_needs_a_name() -> None:
     with pytest.raises(ValueError, match="a task needs a name"):
         register("", "synthetic:gratings")
