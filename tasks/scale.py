@@ -2,7 +2,8 @@
 
 Which range is meant shows only in the extremes of a whole set: a dark image alone may be
 all zeros. Where no range is surely meant, the pixels are refused: bytes that all came out
-alike would train networks on nothing, and nobody be told.
+alike would train networks on nothing, those of half the grey levels on less than there is,
+and nobody be told.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ than a grey level."""
 
 UNSURE = 2.0
 """Reals up to here that are not up to 1 may be of [0, 1] or of [0, 255]."""
+
+UNSURE_BELOW = -0.5
+"""Reals that are negative, but not below this, and up to 1 may be of [-1, 1], of [0, 1] with
+what a filter left below it, or of [-0.5, 0.5]."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,11 @@ def scale_of(low: float, high: float, *, whole: bool, where: str) -> Scale:
     elif low >= -SLACK and 1.0 + SLACK < high <= UNSURE:
         raise ValueError(
             f"pixels up to {high:g} may be meant for [0, 1] or for [0, 255], "
+            f"clip or scale them: {where}"
+        )
+    elif UNSURE_BELOW - SLACK <= low < -SLACK and high <= 1.0 + SLACK:
+        raise ValueError(
+            f"pixels from {low:g} to {high:g} may be meant for [0, 1] or for [-1, 1], "
             f"clip or scale them: {where}"
         )
     for least, most, scale in ranges:

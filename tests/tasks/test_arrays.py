@@ -95,6 +95,12 @@ def test_reals_a_little_beyond_a_scale_are_of_it(low: float, high: float) -> Non
     assert np.unique(found).tolist() == [0, 128, 255]
 
 
+def test_reals_well_below_0_are_from_minus_1() -> None:
+    images = ramp((4, 8, 8), "f4", 1.2) - np.float32(0.6)
+    found = source_images(images)
+    assert (int(found.min()), int(found.max())) == (51, 204)
+
+
 @pytest.mark.parametrize(
     ("dtype", "high", "other", "most"),
     [
@@ -134,6 +140,9 @@ def test_parts_of_one_kind_have_one_scale(dtype: str) -> None:
         (ramp((4, 8, 8), "f4", 1.1), "pixels up to 1.1 may be meant for"),
         (ramp((4, 8, 8), "f4", 2), "pixels up to 2 may be meant for"),
         (ramp((4, 8, 8), "f4", 1.32) - np.float32(0.15), "pixels must lie in"),
+        (ramp((4, 8, 8), "f8", 1.01) - 0.01, r"from -0.01 to 1 may be meant for .0, 1. or for"),
+        (ramp((4, 8, 8), "f8", 1) - 0.5, r"from -0.5 to 0.5 may be meant for .0, 1. or for .-1,"),
+        (np.full((4, 8, 8), -0.01), "from -0.01 to -0.01 may be meant for"),
         (np.full((4, 8, 8), np.nan), "pixels must be finite"),
         (np.full((4, 8, 8), "a"), "pixels must be numbers"),
         (np.zeros((4, 8, 8, 8)), "need images of shape"),
