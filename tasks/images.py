@@ -9,6 +9,8 @@ are squashed to the common size, not cut: what tells classes apart may stand at 
 from __future__ import annotations
 
 import errno
+import logging
+import math
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -49,6 +51,8 @@ TURNED = frozenset([5, 6, 7, 8])
 
 Opener = Callable[[int], Image.Image]
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class ImageSource:
@@ -67,7 +71,7 @@ class ImageSource:
     def read(
         self, rows: Mapping[str, Rows], *, size: int | None, progress: Progress
     ) -> dict[str, tuple[Images, NDArray[np.bool_]]]:
-        """As `Source.read`.
+        """As `Source.read`; images with numbers that are not finite pass for unreadable.
 
         Raises:
             ValueError: the pixels of deep images are of no range.
@@ -92,6 +96,17 @@ class ImageSource:
             for done, _ in enumerate(pool.map(fill, range(len(todo))), start=1):
                 if done % 500 == 0 or done == len(todo):
                     progress(done, len(todo), "reading images")
+        strange = [position for position, each in deep.items() if not each.is_finite]
+        if strange:
+            log.warning(
+                "%d of %d images hold numbers that are not finite: %s",
+                len(strange),
+                len(todo),
+                self.where,
+            )
+        for position in strange:
+            readable[position] = False
+            del deep[position]
         for kind in {each.kind for each in deep.values()}:
             self._scale({at: each for at, each in deep.items() if each.kind == kind}, images)
         if not any(_coloured(images[i : i + 1000]) for i in range(0, len(images), 1000)):
@@ -124,13 +139,18 @@ class _Deep:
     Attributes:
         pixels: brought to the common size, float32, shape (height, width).
         kind: of its pixels, as NumPy names it, such as u2.
-        low, high: extremes before it was resized.
+        low, high: extremes before it was resized; NaN where a pixel is.
     """
 
     pixels: NDArray[np.float32]
     kind: str
     low: float
     high: float
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether every pixel is a finite number."""
+        return math.isfinite(self.low) and math.isfinite(self.high)
 
 
 def _header(opener: Opener, row: int) -> tuple[int, int] | None:
@@ -172,11 +192,8 @@ def _pixels(opener: Opener, row: int, size: tuple[int, int]) -> Images | _Deep |
     return np.asarray(plain, np.uint8).transpose(2, 0, 1)
 
 
-def _deep(image: Image.Image, size: tuple[int, int]) -> _Deep | None:
-    """None where a pixel is no finite number."""
+def _deep(image: Image.Image, size: tuple[int, int]) -> _Deep:
     values = np.asarray(image)
-    if not np.isfinite(values).all():
-        return None
     height, width = size
     plain = Image.fromarray(values.astype(np.float32))
     if plain.size != (width, height):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import io
+import math
 import os
 from collections.abc import Callable
 from functools import partial
@@ -150,11 +151,18 @@ def test_deep_images_of_no_range_are_refused(most: float) -> None:
         read(lambda: Image.new("F", (8, 8), 0.5), lambda: Image.new("F", (8, 8), most))
 
 
-def test_an_image_of_no_numbers_cannot_be_read() -> None:
-    images = [Image.new("F", (8, 8), 0.5), Image.new("F", (8, 8), float("nan"))]
-    source = ImageSource(("a",), {"train": np.zeros(2, np.int64)}, {"train": lambda i: images[i]})
-    _, readable = source.read({"train": np.arange(2)}, size=8, progress=silent)["train"]
-    assert readable.tolist() == [True, False]
+@pytest.mark.parametrize("size", [None, 4])
+def test_images_of_numbers_that_are_not_finite_are_skipped_and_told(
+    size: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    pixels = np.random.default_rng(0).uniform(size=(4, 8, 8)).astype(np.float32)
+    pixels[1, 0, 0], pixels[2, 3, 3], pixels[2, 4, 4] = math.nan, math.inf, -math.inf
+    images = [Image.fromarray(each) for each in pixels]
+    source = ImageSource(("a",), {"train": np.zeros(4, np.int64)}, {"train": lambda i: images[i]})
+    _, readable = source.read({"train": np.arange(4)}, size=size, progress=silent)["train"]
+    assert readable.tolist() == [True, False, False, True]
+    told = [record.getMessage() for record in caplog.records]
+    assert told == ["2 of 4 images hold numbers that are not finite: these images"]
 
 
 def test_what_cannot_be_read_is_told_apart() -> None:
