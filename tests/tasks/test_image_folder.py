@@ -131,11 +131,12 @@ def test_parts_may_be_named_at_length(tmp_path: Path, train: str, test: str) -> 
     assert (len(data.train), len(data.val), len(data.test)) == (12, 4, 6)
 
 
-@pytest.mark.parametrize("beside", ["test", "notes"])
-def test_a_lone_part_is_passed_through(tmp_path: Path, beside: str) -> None:
-    fill(tmp_path / "zoo" / "train", "a", "b", n=8)
-    (tmp_path / "zoo" / beside).mkdir()
-    (tmp_path / "zoo" / beside / "readme.txt").touch()
+@pytest.mark.parametrize("part", ["train", "val", "test"])
+@pytest.mark.parametrize("beside", ["testing/readme.txt", "notes/readme.txt", "cover.png"])
+def test_a_lone_part_is_passed_through(tmp_path: Path, part: str, beside: str) -> None:
+    fill(tmp_path / "zoo" / part, "a", "b", n=8)
+    (tmp_path / "zoo" / beside).parent.mkdir(exist_ok=True)
+    (tmp_path / "zoo" / beside).touch()
     data = prepare("image_folder", str(tmp_path / "zoo"))
     assert data.classes == ("a", "b")
     assert data.n_samples == 16
