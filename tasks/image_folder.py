@@ -3,7 +3,8 @@
 An image belongs to the topmost folder on its way that holds images itself, and the
 class is that folder's path: ``cat/1.png`` and ``cat/small/2.png`` are both `cat`,
 ``Greek/alpha/1.png`` is `Greek/alpha`. With ``depth=1`` the class is the first
-folder of the path whatever lies below. Folders that only wrap another are passed through.
+folder of the path whatever lies below. Folders that only wrap another are passed through,
+also beside folders without images.
 Top folders named train and val, valid, validation, dev or test (also ``training_set``,
 ``Test images`` and the like) are taken as parts; what holds images in one part is a class in
 all. One of them that holds all images is passed through too.
@@ -16,6 +17,7 @@ import logging
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence, Set
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -61,7 +63,7 @@ def open_folder(location: str, options: Options, cache: Path) -> ImageSource:
     path = Path(location)
     depth = options.integer("depth", None)
     root = path if path.is_dir() else archive.extract(path, cache, SUFFIXES)
-    root = _inside(_unwrapped(root), root, options.own.get("within"), location)
+    root = _inside(_unwrapped(root), options.own.get("within"), location)
     found = {file.relative_to(root): file for file in _images(root)}
     if not found:
         raise ValueError(f"need images in a folder for each class, found no image: {location}")
@@ -151,25 +153,35 @@ def _folders(folder: Path) -> list[Path]:
     return [path for path in folder.iterdir() if path.is_dir() and not _hidden(path.name)]
 
 
-def _unwrapped(root: Path) -> Path:
-    """Down through folders whose only content is one folder of folders."""
-    while True:
-        below = _folders(root)
-        images = any(path.suffix.lower() in SUFFIXES for path in root.iterdir())
-        if images or len(below) != 1 or not _folders(below[0]):
-            return root
-        root = below[0]
+def _unwrapped(root: Path) -> list[Path]:
+    """The way down through folders whose only images lie in one folder of folders."""
+    way = [root]
+    while not _holds_images(way[-1]):
+        below = _folders(way[-1])
+        full = list(islice((path for path in below if any(_images(path))), 2))
+        if len(full) != 1 or not _folders(full[0]):
+            break
+        if len(below) > 1 and _holds_images(full[0]):
+            break  # a class, the others of which are empty
+        way.append(full[0])
+    return way
 
 
-def _inside(unwrapped: Path, root: Path, within: str | None, location: str) -> Path:
+def _holds_images(folder: Path) -> bool:
+    """Whether some lie in itself."""
+    return any(path.suffix.lower() in SUFFIXES for path in folder.iterdir())
+
+
+def _inside(way: list[Path], within: str | None, location: str) -> Path:
+    """The end of the way, or the folder of that name in it, or else in one on the way."""
     if within is None:
-        return unwrapped
+        return way[-1]
     inner = PurePosixPath(within)
     if inner.is_absolute() or ".." in inner.parts:
         raise ValueError(f"within must name a folder below {location}, got {within!r}")
-    for base in (unwrapped, root):
+    for base in reversed(way):
         if (base / inner).is_dir():
-            return _unwrapped(base / inner)
+            return _unwrapped(base / inner)[-1]
     raise FileNotFoundError(f"no folder {within!r} in {location}")
 
 

@@ -76,6 +76,27 @@ def test_a_wrapping_folder_is_passed_through(tmp_path: Path) -> None:
     assert prepare("image_folder", str(tmp_path / "zoo")).classes == ("cat", "dog")
 
 
+def test_a_folder_beside_others_without_images_is_passed_through(tmp_path: Path) -> None:
+    photos = tmp_path / "all" / "zoo" / "photos"
+    fill(photos, "train/a", "train/b", "test/a", "test/b")
+    for empty in (photos / "licences", photos.parent / "notes" / "old"):
+        empty.mkdir(parents=True)
+        (empty / "readme.txt").touch()
+    data = prepare("image_folder", str(tmp_path / "all"))
+    assert data.classes == ("a", "b")
+    assert data.test is not None
+    for within in ("train", "photos/train", "zoo/photos/train"):
+        chosen = prepare("image_folder", f"{tmp_path / 'all'}#within={within}")
+        assert (chosen.classes, chosen.test) == (("a", "b"), None)
+
+
+def test_a_class_beside_empty_ones_wraps_no_others(tmp_path: Path) -> None:
+    fill(tmp_path / "zoo", "cat", "cat/small", "cat/large")
+    (tmp_path / "zoo" / "dog").mkdir()
+    with pytest.raises(ValueError, match="need at least two classes, got only 'cat'"):
+        prepare("image_folder", str(tmp_path / "zoo"))
+
+
 def test_one_folder_inside_can_be_chosen(tmp_path: Path) -> None:
     fill(tmp_path / "zoo", "Greek/alpha", "Greek/beta", "Latin/alpha", "Latin/beta")
     data = prepare("image_folder", f"{tmp_path / 'zoo'}#within=Greek")
