@@ -7,7 +7,8 @@ folder of the path whatever lies below. Folders that only wrap another are passe
 also beside folders without images.
 Top folders named train and val, valid, validation, dev or test (also ``training_set``,
 ``Test images`` and the like) are taken as parts; what holds images in one part is a class in
-all. One of them that holds all images is passed through too.
+all. One of them that holds all images is passed through too. Where none of them holds folders
+of images, and folders by other names stand beside, all are classes: vehicles, say.
 Hidden files, other files and images outside any class folder are ignored.
 """
 
@@ -16,7 +17,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Container, Iterable, Iterator, Sequence, Set
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
@@ -191,7 +192,6 @@ def _parts(
     """By part, each image's path and the same below the part's folder."""
     tops = {name.parts[0] for name in names if len(name.parts) > 1}
     parts = {top: part for top in tops if (part := _part(top))}
-    kept: dict[str, list[tuple[PurePosixPath, PurePosixPath]]] = {"train": []}
     if len(tops) == 1 and parts:
         # The other parts are empty, or hold no images.
         parts = dict.fromkeys(parts, "train")
@@ -200,8 +200,18 @@ def _parts(
             raise ValueError(
                 f"need a folder train beside {' and '.join(sorted(tops))}, found none: {location}"
             )
-        kept["train"] = [(name, name) for name in names]
-        return kept
+        parts = {}
+    elif parts.keys() < tops and not _hold_folders(parts, names):
+        log.warning(
+            "%s, beside %s, hold no folders of images, taken for classes and not for parts: %s",
+            " and ".join(sorted(parts)),
+            ", ".join(sorted(tops - parts.keys())[:5]),
+            location,
+        )
+        parts = {}
+    if not parts:
+        return {"train": [(name, name) for name in names]}
+    kept: dict[str, list[tuple[PurePosixPath, PurePosixPath]]] = {"train": []}
     for name in names:
         part = parts.get(name.parts[0])
         if part is not None:
@@ -213,6 +223,11 @@ def _part(folder: str) -> str | None:
     """The part that a folder of this name holds, as far as one can tell."""
     words = set(filter(None, re.split(r"[\W_]+", folder.lower()))) - SAID_WITH
     return PART_NAMES.get(words.pop()) if len(words) == 1 else None
+
+
+def _hold_folders(tops: Container[str], names: Iterable[PurePosixPath]) -> bool:
+    """Whether an image lies in a folder below one of these top ones."""
+    return any(name.parts[0] in tops and len(name.parts) > 2 for name in names)
 
 
 def _shared(names: Iterable[PurePosixPath]) -> set[PurePosixPath]:

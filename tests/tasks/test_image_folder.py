@@ -194,6 +194,35 @@ def test_classes_named_train_and_other_are_classes(tmp_path: Path) -> None:
     assert prepare("image_folder", str(tmp_path / "zoo")).classes == ("train", "tram")
 
 
+@pytest.mark.parametrize(
+    "folders", [("bus", "car", "test data", "train"), ("rails", "test set", "train set")]
+)
+def test_folders_named_as_parts_that_hold_no_classes_are_classes_beside_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, folders: tuple[str, ...]
+) -> None:
+    data = prepare("image_folder", str(fill(tmp_path / "zoo", *folders)))
+    assert data.classes == folders
+    *others, test, train = folders
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert told.startswith(f"{test} and {train}, beside {', '.join(others)}, hold no folders of im")
+
+
+def test_parts_beside_other_folders_are_parts(tmp_path: Path) -> None:
+    root = fill(tmp_path / "zoo", "train/a", "train/b", "test", "unlabelled")
+    draw(root / "train" / "cover.png")
+    data = prepare("image_folder", str(root))
+    assert (data.classes, data.n_samples, data.test) == (("a", "b"), 12, None)
+
+
+@pytest.mark.parametrize("folders", [("train", "test"), ("train", "val/a", "val/b", "other")])
+def test_parts_without_classes_to_train_are_refused(
+    tmp_path: Path, folders: tuple[str, ...]
+) -> None:
+    fill(tmp_path / "zoo", *folders)
+    with pytest.raises(ValueError, match=r"need images in a folder for each class, found \d+ in"):
+        prepare("image_folder", str(tmp_path / "zoo"))
+
+
 def test_a_test_part_without_classes_is_left_out(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
