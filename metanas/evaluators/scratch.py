@@ -5,12 +5,14 @@ How it is trained, and what a seed promises, stands in `metanas.evaluators.train
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import math
 import pickle
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import asdict, fields, is_dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -145,9 +147,10 @@ class Scratch:
 def _told(value: object) -> object:
     """What tells a space from every other, as JSON: its class, its options and theirs.
 
-    A dataclass is told by its fields, anything else by its pickle, which holds all there
-    is to it. The former is the same in every process; of the latter that is not promised
-    (a set has no order), and a training of such a space may start anew.
+    A dataclass is told by its fields and any attribute it has besides, anything else by its
+    pickle, which holds all there is to it. The former is the same in every process; of the
+    latter that is not promised (a set has no order), and a training of such a space may start
+    anew. What a space keeps of a cached property follows from the rest, and is left out.
 
     Raises:
         ValueError: it cannot be pickled either.
@@ -162,13 +165,38 @@ def _told(value: object) -> object:
     # Not of a class that only inherits from one: it may have attributes that are no fields.
     if is_dataclass(value) and "__dataclass_fields__" in vars(kind):
         options = {each.name: _told(getattr(value, each.name)) for each in fields(value)}
+        # An argument of its constructor alone, an `InitVar`, is kept in another attribute.
+        attributes = getattr(value, "__dict__", {})
+        besides = attributes.keys() - options.keys() - _kept(value)
+        options |= {name: _told(attributes[name]) for name in sorted(besides)}
         return [kind.__module__, kind.__qualname__, options]
     try:
-        return pickle.dumps(value).hex()
+        return pickle.dumps(_without(value, _kept(value))).hex()
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise ValueError(
             f"checkpoints need a space of plain fields, or one that pickles, got {value!r}: {error}"
         ) from error
+
+
+def _kept(value: object) -> set[str]:
+    """The cached properties that have been asked for."""
+    cached = {
+        name
+        for kind in type(value).__mro__
+        for name, member in vars(kind).items()
+        if isinstance(member, cached_property)
+    }
+    return cached & getattr(value, "__dict__", {}).keys()
+
+
+def _without(value: object, names: Set[str]) -> object:
+    """The same but for these attributes."""
+    if not names:
+        return value
+    bare = copy.copy(value)
+    for name in names:
+        vars(bare).pop(name, None)
+    return bare
 
 
 def channel_statistics(images: Tensor) -> tuple[list[float], list[float]]:

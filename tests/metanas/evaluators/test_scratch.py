@@ -11,7 +11,8 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import InitVar, dataclass, replace
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
@@ -409,14 +410,42 @@ class Bordered(NasBench201):
         return nn.Sequential(nn.ZeroPad2d(vars(self)["border"]), network)
 
 
+@dataclass(frozen=True)
+class Framed(NasBench201):
+    """The same by an argument of the constructor that is no field."""
+
+    border: InitVar[int] = 0
+
+    def __post_init__(self, border: int) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "around", border)
+
+    def build(self, architecture: Architecture, task: Task) -> nn.Module:
+        network = super().build(architecture, task)
+        return nn.Sequential(nn.ZeroPad2d(vars(self)["around"]), network)
+
+    @cached_property
+    def drawn(self) -> object:
+        return iter(())
+
+
+class Drawing(Bordered):
+    """Told by its pickle."""
+
+    @cached_property
+    def drawn(self) -> object:
+        return lambda: 0
+
+
 @pytest.mark.parametrize(
     ("one", "other", "architecture"),
     [
         (Darts(width=2, layout="nr"), Darts(width=2, layout="nn"), alike_cells()),
         (Bordered(0), Bordered(1), GOOD),
+        (Framed(4, 1, 0), Framed(4, 1, 1), GOOD),
         (Listed(Bordered(0), (GOOD,)), Listed(Bordered(1), (GOOD,)), GOOD),
     ],
-    ids=["fields", "attributes", "of another space"],
+    ids=["fields", "attributes", "constructor", "of another space"],
 )
 def test_spaces_whose_networks_have_the_same_weights_are_told_apart(
     one: SearchSpace, other: SearchSpace, architecture: Architecture, tmp_path: Path
@@ -432,6 +461,19 @@ def test_spaces_whose_networks_have_the_same_weights_are_told_apart(
     list(first)
     assert len(run(copy.deepcopy(one)).values) == 1
     assert run(other).values == []
+
+
+@pytest.mark.parametrize("space", [Framed(4, 1, 0), Drawing(0)], ids=["fields", "pickle"])
+def test_what_a_space_keeps_of_a_cached_property_tells_nothing(
+    space: Framed | Drawing, tmp_path: Path
+) -> None:
+    def run() -> Run:
+        evaluator = Scratch(space, epochs=1, device="cpu", checkpoints=tmp_path, load=load)
+        return evaluator.run(GOOD, TASK, seed=0)
+
+    before = run().path
+    assert space.drawn is space.drawn
+    assert run().path == before
 
 
 # What is refused
