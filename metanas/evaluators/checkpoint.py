@@ -63,8 +63,15 @@ def resume(path: Path, take: Callable[[State], None]) -> None:
         take(state)
     except (MemoryError, torch.OutOfMemoryError):
         raise
-    # What PyTorch raises of other weights is a RuntimeError.
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    # What PyTorch raises of other weights is a RuntimeError; the others are of other content.
+    except (
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        ArithmeticError,
+        RuntimeError,
+    ) as error:
         line = " ".join(str(error).split())[:80]
         raise ValueError(
             f"{path} is no checkpoint of this training; delete it to train anew "

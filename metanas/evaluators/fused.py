@@ -23,7 +23,7 @@ from metanas.evaluators import checkpoint
 from metanas.evaluators.augmentation import augmentation
 from metanas.evaluators.recipe import LEAST_STEPS
 from metanas.evaluators.scratch import Scratch, channel_statistics
-from metanas.evaluators.training import Lesson
+from metanas.evaluators.training import Lesson, epochs_of
 from metanas.networks.fused_cells import FusedCells
 from metanas.networks.ops import Normalised
 
@@ -114,7 +114,7 @@ class FusedRun:
     def _resume(self, state: checkpoint.State) -> None:
         self._module.load_state_dict(state["module"])
         self._optimizer.load_state_dict(state["optimizer"])
-        self.values, self.losses = list(state["values"]), list(state["losses"])
+        self.values, self.losses = epochs_of(state, len(self.modules))
         self.seconds = float(state["seconds"])
 
 

@@ -24,7 +24,7 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -220,8 +220,26 @@ class Run:
     def _resume(self, state: checkpoint.State) -> None:
         self.module.load_state_dict(state["module"])
         self._optimizer.load_state_dict(state["optimizer"])
-        self.values, self.losses = list(state["values"]), list(state["losses"])
+        self.values, self.losses = epochs_of(state)
         self.seconds = float(state["seconds"])
+
+
+def epochs_of(state: checkpoint.State, *networks: int) -> tuple[list[Any], list[Any]]:
+    """Accuracies and losses in a checkpoint, of shape (epochs, *networks).
+
+    Raises:
+        TypeError, ValueError: they are no numbers, or of another shape.
+    """
+    values, losses = (
+        torch.as_tensor(state[name], dtype=torch.float64) for name in ("values", "losses")
+    )
+    wanted = (len(values), *networks)
+    if not values.shape == losses.shape == wanted:
+        raise ValueError(
+            f"need accuracies and losses of shape {wanted}, "
+            f"got {tuple(values.shape)} and {tuple(losses.shape)}"
+        )
+    return values.tolist(), losses.tolist()
 
 
 def mixed_seed(*numbers: int) -> int:

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from metadata_store.records import Architecture, Task, TrialState
-from metanas.evaluators import fused
+from metanas.evaluators import checkpoint, fused
 from metanas.evaluators.fused import Fused
 from metanas.evaluators.scratch import Scratch
 from metanas.evaluators.training import Lesson
@@ -73,6 +73,16 @@ def test_a_training_cut_off_goes_on_from_its_last_epoch(tmp_path: Path) -> None:
     assert list(again) == whole
     other = evaluator.run(CELLS[::-1], TASK, seed=0)
     assert other.values == []
+
+
+@pytest.mark.parametrize("values", ["ab", [], [0.5], [[0.5]], [[0.5, 0.5, 0.5]], [[0.5], []]])
+def test_a_checkpoint_of_other_curves_is_refused_by_name(values: object, tmp_path: Path) -> None:
+    evaluator = Fused(scratch(checkpoints=tmp_path / "kept"))
+    next(iter(evaluator.run(CELLS[:2], TASK, seed=0)))
+    (file,) = (tmp_path / "kept").iterdir()
+    checkpoint.write(file, {**(checkpoint.read(file) or {}), "values": values})
+    with pytest.raises(ValueError, match=rf"^{file} is no checkpoint of this training; delete it"):
+        evaluator.run(CELLS[:2], TASK, seed=0)
 
 
 def test_one_that_diverges_ends_there_and_the_others_go_on() -> None:

@@ -507,6 +507,33 @@ def test_a_checkpoint_that_lacks_a_part_is_refused_by_name(tmp_path: Path) -> No
             scratch(checkpoints=tmp_path, epochs=1).run(GOOD, TASK, seed=0)
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"optimizer": "abc"},
+        {"optimizer": {"state": {}, "param_groups": [None]}},
+        {"values": "ab"},
+        {"values": ["a"]},
+        {"values": 0.5},
+        {"values": [0.5, 0.5]},
+        {"values": []},
+        {"losses": []},
+        {"losses": [[1.0]]},
+        {"seconds": "soon"},
+        {"seconds": 10**400},
+    ],
+    ids=lambda damage: next(iter(damage)),
+)
+def test_a_checkpoint_with_a_damaged_part_is_refused_by_name(
+    damage: dict[str, object], tmp_path: Path
+) -> None:
+    finished(scratch(checkpoints=tmp_path, epochs=1))
+    (file,) = tmp_path.iterdir()
+    checkpoint.write(file, {**(checkpoint.read(file) or {}), **damage})
+    with pytest.raises(ValueError, match=rf"^{file} is no checkpoint.*; delete it to train anew"):
+        scratch(checkpoints=tmp_path, epochs=1).run(GOOD, TASK, seed=0)
+
+
 def test_a_space_that_no_checkpoint_can_name_is_refused(tmp_path: Path) -> None:
     space = Bordered(0)
     object.__setattr__(space, "drawn", lambda: 0)
