@@ -186,10 +186,16 @@ def _is_sealed(path: Path) -> bool:
 
     SQLite refuses to read it: beside a file with a write-ahead log it makes another for
     memory that readers and writers share. While somebody else writes, that one is there.
+
+    Of a link it is the real file's folder that counts, as it does to SQLite. What it cannot
+    see: a single file mounted apart from its folder, while somebody writes to it there.
     """
+    if not path.is_file():
+        return False
+    real = path.resolve()
     effective = os.access in os.supports_effective_ids
-    writable = os.access(path.parent, os.W_OK, effective_ids=effective)
-    return path.is_file() and not writable and not path.with_name(f"{path.name}-wal").exists()
+    writable = os.access(real.parent, os.W_OK, effective_ids=effective)
+    return not writable and not real.with_name(f"{real.name}-wal").exists()
 
 
 def _read_sealed(engine: sa.Engine, path: Path) -> None:

@@ -77,6 +77,36 @@ def test_while_its_owner_writes_it_is_read_as_any_store(url: str) -> None:
         folder.chmod(0o755)
 
 
+@pytest.fixture
+def elsewhere() -> Iterator[Path]:
+    """A folder that any user may write to."""
+    folder = Path(tempfile.mkdtemp(prefix="metanas-elsewhere-"))
+    folder.chmod(0o777)
+    yield folder
+    folder.chmod(0o755)
+    shutil.rmtree(folder)
+
+
+def test_a_link_to_such_a_store_is_read(url: str, elsewhere: Path) -> None:
+    (elsewhere / "link.db").symlink_to(url.removeprefix("sqlite:///"))
+    with user(NOBODY), open_store(f"sqlite:///{elsewhere / 'link.db'}") as store:
+        assert store.info().trials == 1
+
+
+def test_a_store_linked_from_such_a_folder_is_read_and_written_as_any(
+    url: str, elsewhere: Path
+) -> None:
+    link = Path(url.removeprefix("sqlite:///")).parent / "link.db"
+    link.parent.chmod(0o755)
+    link.symlink_to(elsewhere / "store.db")
+    link.parent.chmod(0o555)
+    with user(NOBODY), open_store(f"sqlite:///{elsewhere / 'store.db'}") as owned:
+        owned.add_trials([a_trial(1)])
+        with open_store(f"sqlite:///{link}") as store:
+            assert store.info().trials == 1
+            assert store.add_trials([a_trial(2)]) == 1
+
+
 def test_a_change_while_such_a_store_is_read_is_noticed(url: str) -> None:
     def read_while_it_changes() -> None:
         with reading(engine) as connection:
