@@ -186,6 +186,7 @@ def _is_sealed(path: Path) -> bool:
 
     SQLite refuses to read it: beside a file with a write-ahead log it makes another for
     memory that readers and writers share. While somebody else writes, that one is there.
+    A log or journal beside the file means it is not at rest: alone it may be half a transaction.
 
     Of a link it is the real file's folder that counts, as it does to SQLite. What it cannot
     see: a single file mounted apart from its folder, while somebody writes to it there.
@@ -195,7 +196,8 @@ def _is_sealed(path: Path) -> bool:
     real = path.resolve()
     effective = os.access in os.supports_effective_ids
     writable = os.access(real.parent, os.W_OK, effective_ids=effective)
-    return not writable and not real.with_name(f"{real.name}-wal").exists()
+    logs = (real.with_name(f"{real.name}-{kind}") for kind in ("wal", "journal"))
+    return not writable and not any(log.exists() for log in logs)
 
 
 def _read_sealed(engine: sa.Engine, path: Path) -> None:

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +20,22 @@ from tests.contracts.trials import a_trial
 
 NOBODY = 65534
 COUNT = sa.select(sa.func.count()).select_from(TRIAL)
+
+KILLED = """
+import os, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+for line in (
+    "PRAGMA journal_mode=DELETE",
+    "PRAGMA cache_size=2",
+    "BEGIN IMMEDIATE",
+    "DELETE FROM metanas_trial",
+    "CREATE TABLE filler (bytes)",
+    "INSERT INTO filler VALUES (randomblob(1000000))",
+):
+    connection.execute(line)
+os.kill(os.getpid(), 9)
+"""
+"""A process that dies in a transaction of which a part is in the file: it has no log."""
 
 
 @contextmanager
@@ -105,6 +123,21 @@ def test_a_store_linked_from_such_a_folder_is_read_and_written_as_any(
         with open_store(f"sqlite:///{link}") as store:
             assert store.info().trials == 1
             assert store.add_trials([a_trial(2)]) == 1
+
+
+def test_half_a_transaction_that_a_killed_writer_left_is_not_read(url: str) -> None:
+    folder = Path(url.removeprefix("sqlite:///")).parent
+    folder.chmod(0o755)
+    subprocess.run([sys.executable, "-c", KILLED, str(folder / "a?b #c.db")], check=False)
+    assert (folder / "a?b #c.db-journal").exists()
+    folder.chmod(0o555)
+    with user(NOBODY), pytest.raises(StoreError):
+        open_store(url)
+    folder.chmod(0o755)
+    open_store(url).close()  # its owner's, who may take back what was half done
+    folder.chmod(0o555)
+    with user(NOBODY), open_store(url) as store:
+        assert store.info().trials == 1
 
 
 def test_a_change_while_such_a_store_is_read_is_noticed(url: str) -> None:
