@@ -43,6 +43,7 @@ WRITERS_LOCK = 0x6D6574616E6173
 """Key of PostgreSQL's advisory lock: "metanas" in ASCII."""
 
 _WRITES = "metanas_writes"  # execution option of a transaction that writes
+_STATE = "metanas_state"  # what a connection to a file that nobody should change found it as
 
 
 def make_engine(url: str) -> sa.Engine:
@@ -75,10 +76,19 @@ def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
 
     Raises:
         LostStore: the database is out of reach.
-        StoreError: it fails otherwise; the message is one line.
+        StoreError: it fails otherwise, or what it read was changed meanwhile; the message is
+            one line.
     """
     with _one_line(engine), engine.connect() as connection, connection.begin():
-        yield connection
+        try:
+            yield connection
+        except Exception as error:
+            # Half of a change looks like anything: a table that lacks a row, broken data.
+            if _changed(connection):
+                raise _changed_meanwhile(engine) from error
+            raise
+        if _changed(connection):
+            raise _changed_meanwhile(engine)
 
 
 @contextmanager
@@ -201,25 +211,37 @@ def _is_sealed(path: Path) -> bool:
 
 
 def _read_sealed(engine: sa.Engine, path: Path) -> None:
-    """Reads the file as one that nobody changes, for a transaction, and then looks who did."""
-
-    def state() -> tuple[int, int]:
-        found = path.stat()
-        return found.st_mtime_ns, found.st_size
+    """Reads the file as one that nobody changes, for a transaction; `reading` then looks."""
 
     @event.listens_for(engine, "do_connect")
     def connect(dialect: Any, record: Any, arguments: Any, options: Mapping[str, Any]) -> Any:
+        state = _state(path)  # before it is known to be at rest, so that no change is missed
         if not _is_sealed(path):
             return None  # as usual
-        record.info["state"] = state()
+        record.info[_STATE] = state
         return dialect.loaded_dbapi.connect(
             f"{path.absolute().as_uri()}?immutable=1", uri=True, **options
         )
 
-    @event.listens_for(engine, "commit")
-    def check(connection: sa.Connection) -> None:
-        if connection.info.get("state", state()) != state():
-            raise StoreError(f"{shown(engine)}: was changed while it was read; try again")
+
+def _changed(connection: sa.Connection) -> bool:
+    """Whether a file was changed that this connection reads as one that nobody changes."""
+    if _STATE not in connection.info:
+        return False
+    return bool(_state(Path(str(connection.engine.url.database))) != connection.info[_STATE])
+
+
+def _changed_meanwhile(engine: sa.Engine) -> StoreError:
+    return StoreError(f"{shown(engine)}: was changed while it was read; try again")
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    """What differs after a change; None where the file is gone."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_mtime_ns, found.st_size
 
 
 def _postgresql(rest: str) -> sa.Engine:

@@ -152,3 +152,65 @@ def test_a_change_while_such_a_store_is_read_is_noticed(url: str) -> None:
             read_while_it_changes()
         with reading(engine) as connection:
             assert connection.scalar(COUNT) == 2
+
+
+def test_a_change_is_told_of_also_where_what_was_read_made_no_sense(url: str) -> None:
+    def read_while_it_changes() -> None:
+        with reading(engine):
+            add(url)
+            raise IndexError("a curve without points")
+
+    with user(NOBODY):
+        engine = make_engine(url)
+        with pytest.raises(StoreError, match="was changed while it was read") as caught:
+            read_while_it_changes()
+        assert isinstance(caught.value.__cause__, IndexError)
+
+
+def test_other_errors_stay_as_they_are(url: str) -> None:
+    with user(NOBODY), pytest.raises(IndexError), reading(make_engine(url)):
+        raise IndexError("a curve without points")
+
+
+def test_a_store_that_was_at_rest_is_read_while_its_owner_writes(url: str) -> None:
+    folder = Path(url.removeprefix("sqlite:///")).parent
+    with user(NOBODY):
+        store = open_store(url)
+        assert store.info().trials == 1
+    folder.chmod(0o755)
+    with open_store(url) as owned:
+        owned.add_trials([a_trial(1)])  # into the log: the file itself stays as it was
+        folder.chmod(0o555)
+        with user(NOBODY), store:
+            assert store.info().trials == 2
+        folder.chmod(0o755)
+
+
+def test_a_store_that_could_only_be_read_is_written_once_its_folder_can_be(url: str) -> None:
+    path = Path(url.removeprefix("sqlite:///"))
+    with user(NOBODY), open_store(url) as store:
+        assert store.info().trials == 1
+        with user(0):
+            path.parent.chmod(0o777)
+            path.chmod(0o666)
+        assert store.add_trials([a_trial(1)]) == 1
+        assert store.info().trials == 2
+
+
+def test_of_a_store_that_is_not_at_rest_changes_are_expected(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two looks at a file that another process writes to may differ."""
+    folder = Path(url.removeprefix("sqlite:///")).parent
+    with user(NOBODY):
+        engine = make_engine(url)
+    folder.chmod(0o755)
+    sizes, as_it_is = iter(range(100)), Path.stat
+
+    def stat(path: Path) -> os.stat_result:
+        found = as_it_is(path)
+        return os.stat_result([*found[:6], next(sizes), *found[7:10]])
+
+    monkeypatch.setattr(Path, "stat", stat)
+    with reading(engine) as connection:
+        assert connection.scalar(COUNT) == 1
