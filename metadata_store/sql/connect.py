@@ -150,10 +150,14 @@ def _one_line(engine: sa.Engine) -> Iterator[None]:
 
 def _lost(engine: sa.Engine, error: Exception) -> bool:
     """Whether a server ended the connection, or could not be connected to."""
-    if not isinstance(error, OperationalError) or engine.dialect.name == "sqlite":
+    if not isinstance(error, DBAPIError) or engine.dialect.name == "sqlite":
         return False
-    # What a server says of a statement has a code; what the driver says of a server has none.
-    return error.connection_invalidated or getattr(error.orig, "sqlstate", None) is None
+    return error.connection_invalidated or (
+        isinstance(error, OperationalError)
+        # Without a statement it connected; what only the driver says of a server has no code.
+        and error.statement is None
+        and getattr(error.orig, "sqlstate", None) is None
+    )
 
 
 def _sqlite(url: str, rest: str) -> sa.Engine:

@@ -151,6 +151,30 @@ class TestSharedPostgresqlStore(SharedStoreContract):
         assert not isinstance(caught.value, LostStore)
         engine.dispose()
 
+    def test_a_server_that_ended_an_idle_transaction_is_lost(self, url: str) -> None:
+        engine = make_engine(url)
+
+        def idle() -> None:
+            with writing(engine) as connection:
+                connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = '50ms'")
+                time.sleep(0.5)
+                connection.exec_driver_sql("SELECT 1")
+
+        with pytest.raises(LostStore, match="idle-in-transaction timeout"):
+            idle()
+        engine.dispose()
+
+    def test_a_statement_that_the_driver_refuses_loses_nothing(self, url: str) -> None:
+        engine = make_engine(url)
+        query, values = f"SELECT {','.join(['%s'] * 70_000)}", tuple(range(70_000))
+        with (
+            pytest.raises(StoreError, match="number of parameters") as caught,
+            reading(engine) as connection,
+        ):
+            connection.exec_driver_sql(query, values)
+        assert not isinstance(caught.value, LostStore)
+        engine.dispose()
+
     def test_a_server_that_has_stopped_is_lost(self, url: str) -> None:
         engine = make_engine(re.sub(r":\d+/", ":1/", url))
         with pytest.raises(LostStore, match="connection failed"), reading(engine):
