@@ -138,10 +138,12 @@ def open_store(url: str) -> MetadataStore:
     Raises:
         UnreadableStore: it cannot be opened as a store; it is left as it is.
     """
-    return _open(url, nothing)
+    return _open(url, nothing, writes=False)
 
 
-def open_user_store(url: str | None = None, *, reference: bool = True) -> MetadataStore:
+def open_user_store(
+    url: str | None = None, *, reference: bool = True, writes: bool = False
+) -> MetadataStore:
     """The user's store: as `open_store`, but one that did not exist starts filled.
 
     Args:
@@ -149,13 +151,16 @@ def open_user_store(url: str | None = None, *, reference: bool = True) -> Metada
             platform's folder for user data.
         reference: whether a new store starts with the reference trials. It is
             made and filled in one transaction.
+        writes: whether it will be written to: where an SQLite file cannot be, that is told
+            now and not after the work.
 
     Raises:
-        UnreadableStore: it cannot be opened as a store; it is left as it is.
+        UnreadableStore: it cannot be opened as a store, or not be written to; it is left
+            as it is.
     """
     from metadata_store.reference import reference_contents
 
-    return _open(user_url(url), reference_contents if reference else nothing)
+    return _open(user_url(url), reference_contents if reference else nothing, writes=writes)
 
 
 def user_url(url: str | None = None) -> str:
@@ -169,7 +174,7 @@ def user_url(url: str | None = None) -> str:
     return absolute(url or os.environ.get(STORE_VARIABLE) or _own_url())
 
 
-def _open(url: str, initial: Callable[[], Contents]) -> MetadataStore:
+def _open(url: str, initial: Callable[[], Contents], *, writes: bool) -> MetadataStore:
     if url == "memory://":
         from metadata_store.memory import MemoryStore
 
@@ -181,7 +186,7 @@ def _open(url: str, initial: Callable[[], Contents]) -> MetadataStore:
         return store
     from metadata_store.sql import SqlStore
 
-    return SqlStore(url, initial=initial)
+    return SqlStore(url, initial=initial, writes=writes)
 
 
 def _own_url() -> str:

@@ -105,6 +105,29 @@ def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
             yield connection
 
 
+def check_writable(engine: sa.Engine) -> None:
+    """Finds out whether an SQLite file can be written to, without a wait for its writers.
+
+    Raises:
+        StoreError: it cannot, or cannot be read at all; the message is one line.
+    """
+    if engine.dialect.name != "sqlite":
+        return
+    with _one_line(engine), engine.connect() as connection:
+        cursor = connection.connection.cursor()
+        (wait,) = cursor.execute("PRAGMA busy_timeout").fetchone()
+        cursor.execute("PRAGMA busy_timeout=0")
+        try:
+            cursor.execute("BEGIN IMMEDIATE")  # allowed although nothing can be written
+            cursor.execute("PRAGMA user_version=0")
+            cursor.execute("ROLLBACK")
+        except _driver(engine).OperationalError as error:
+            if "locked" not in str(error):  # somebody who can write does
+                raise
+        finally:
+            cursor.execute(f"PRAGMA busy_timeout={wait}")
+
+
 def use_write_ahead_log(engine: sa.Engine) -> None:
     """Makes an SQLite file keep a write-ahead log from now on; PostgreSQL always does.
 

@@ -15,6 +15,7 @@ from metadata_store.errors import DuplicateTask, StoreError, UnknownTask, Unread
 from metadata_store.records import Task, Trial, require_storable
 from metadata_store.sql.connect import (
     absolute,
+    check_writable,
     make_engine,
     reading,
     shown,
@@ -44,13 +45,16 @@ class SqlStore:
         url: ``sqlite:///path`` or ``postgresql://user@host/database``.
         initial: gives the tasks and trials a store starts with; called only
             where there is none yet, in the transaction that makes it.
+        writes: whether it will be written to.
 
     Raises:
         UnreadableStore: it cannot be opened as a store of this version's schema
-            or an older one; it is left as it is.
+            or an older one, or not be written to; it is left as it is.
     """
 
-    def __init__(self, url: str, *, initial: Callable[[], Contents] = nothing) -> None:
+    def __init__(
+        self, url: str, *, initial: Callable[[], Contents] = nothing, writes: bool = False
+    ) -> None:
         self._url = absolute(url)
         self._own = make_engine(self._url), os.getpid()
         self._ids: Ids = {}
@@ -58,6 +62,8 @@ class SqlStore:
             on_error.callback(self.close)
             try:
                 self._prepare(initial)
+                if writes:
+                    check_writable(self._engine)
             except StoreError as error:
                 raise UnreadableStore(f"cannot open the store: {error}") from error
             on_error.pop_all()

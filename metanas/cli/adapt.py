@@ -73,7 +73,7 @@ def _adapt(given: Namespace) -> None:
         check_suffix(file)
         check_writable(file)
     meta = fetch(given.meta)
-    with opened(given) as store:
+    with opened(given, writes=True) as store:
         task = task_of(given.task, store)
         with progress(given) as advance:
             data = images_of(fitted(task, meta), progress=advance)

@@ -78,7 +78,7 @@ def _demo(given: Namespace) -> None:
     _check(given.out)
     if given.store and str(given.out.resolve()) not in user_url(given.store):
         # Before anything of an earlier demo is deleted: it may be no store.
-        open_user_store(given.store, reference=settings.experience is None).close()
+        open_user_store(given.store, reference=settings.experience is None, writes=True).close()
     _prepare(given.out)
     url = given.store or f"sqlite:///{given.out / 'store.db'}"
 

@@ -67,7 +67,7 @@ def _build(given: Namespace) -> None:
         asked = replace(asked, together=TOGETHER if on_gpu else 1)
     log = _Log(given.mlflow)
     # A new store starts empty: the shipped trials may be what is made anew.
-    with opened(given, reference=False) as store, progress(given) as advance:
+    with opened(given, reference=False, writes=True) as store, progress(given) as advance:
         added = build(
             asked,
             store,

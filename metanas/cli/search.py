@@ -157,7 +157,7 @@ def _search(given: Namespace) -> None:
     if elsewhere and url.startswith("memory:"):
         raise SettingsError("a store in memory cannot be shared by workers; give it a file")
     quiet()
-    with open_user_store(url) as store, open_storage(url) as storage:
+    with open_user_store(url, writes=True) as store, open_storage(url) as storage:
         _check_networks(asked, store, given.task)
         job = Job(
             settings=asked,

@@ -62,7 +62,7 @@ def _import(given: Namespace) -> None:
 
     lowest: dict[str, float] = {}
     tables = (part for file in given.files for part in IMPORTERS[given.format](file))
-    with opened(given) as store:
+    with opened(given, writes=True) as store:
         report = asdict(ingest(store, _watched(tables, lowest), domains()))
     for metric, value in lowest.items():
         if metric and LOSS.search(metric) and value > 0:

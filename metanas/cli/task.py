@@ -43,7 +43,7 @@ def _add(given: Namespace) -> None:
 
     if not given.name.isprintable():
         raise ValueError(f"a task's name must be printable, got {given.name!r}")
-    with opened(given) as store:
+    with opened(given, writes=True) as store:
         # Before the minute that characterising takes, not after it.
         try:
             if store.task(given.name).kind != TABLE_KIND:

@@ -83,7 +83,7 @@ def _train(given: Namespace) -> None:
         check_suffix(file)
         check_writable(file)
     asked = settings(given)
-    with opened(given) as store:
+    with opened(given, writes=True) as store:
         task = store.task(given.task)
         space = make_space(asked.space, store)
         architecture = space.parse(given.architecture)

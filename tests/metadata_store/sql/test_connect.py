@@ -5,15 +5,18 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from metadata_store.errors import StoreError
-from metadata_store.sql.connect import make_engine, reading
+from metadata_store.errors import StoreError, UnreadableStore
+from metadata_store.sql import SqlStore
+from metadata_store.sql.connect import make_engine, reading, writing
 from metadata_store.sql.schema import TRIAL
 from metadata_store.store import open_store
 from tests.contracts.trials import a_trial
@@ -82,6 +85,28 @@ def test_a_store_in_a_folder_that_cannot_be_written_to_is_read(url: str) -> None
             store.add_trials([a_trial(1)])
         add(url)
         assert list(store.batch()) == [a_trial(0), a_trial(1)]
+
+
+def test_who_means_to_write_to_it_is_told_at_once(url: str) -> None:
+    with user(NOBODY), pytest.raises(UnreadableStore, match=r"^cannot open .*readonly"):
+        SqlStore(url, writes=True)
+
+
+def test_who_means_to_write_does_not_wait_for_others_to_end(url: str) -> None:
+    Path(url.removeprefix("sqlite:///")).parent.chmod(0o755)
+    begin = time.monotonic()
+    with writing(make_engine(url)), SqlStore(url, writes=True) as store:
+        assert store.info().trials == 1
+    assert time.monotonic() - begin < 10
+
+
+def test_who_found_that_it_can_be_written_to_waits_for_its_turn(url: str) -> None:
+    Path(url.removeprefix("sqlite:///")).parent.chmod(0o755)
+    with SqlStore(url, writes=True) as store, ThreadPoolExecutor(1) as at_once:
+        with writing(make_engine(url)):
+            waiting = at_once.submit(store.add_trials, [a_trial(1)])
+            time.sleep(0.2)
+        assert waiting.result(timeout=60) == 1
 
 
 def test_while_its_owner_writes_it_is_read_as_any_store(url: str) -> None:

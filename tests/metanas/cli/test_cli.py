@@ -11,7 +11,7 @@ from PIL import Image
 from metadata_store.batch import Trials
 from metadata_store.errors import LostStore
 from metadata_store.records import LearningCurve, Trial, TrialState
-from metadata_store.sql import SqlStore
+from metadata_store.sql import SqlStore, connect
 from metadata_store.store import open_store
 from metanas.spaces.nasbench201 import NasBench201
 from metanas.spaces.random_chooser import RandomChooser
@@ -259,6 +259,27 @@ def test_where_nothing_can_be_written_is_told_before_the_work(
         )
     assert "got the folder" in metanas.wrong("report", "new", "--out", str(tmp_path))
     assert metanas.ok("store", "info")["trials"] == 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("train", "new", CELL, "--width", "4", "--cells", "1", "--epochs", "1"),
+        ("task", "add", "other", "synthetic:gratings#n=60&ways=3&size=8"),
+        ("search", "new", "--budget", "1", "--no-mlflow"),
+        ("store", "import", "trials.parquet"),
+    ],
+)
+def test_a_store_that_cannot_be_written_to_is_told_before_the_work(
+    metanas: CommandLine, command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metanas.ok("task", "add", "new", "synthetic:gratings#n=60&ways=3&size=8")
+    before = sorted(tmp_path.rglob("*"))
+    # As in a folder that cannot be written to; there is none for root.
+    monkeypatch.setattr(connect, "_is_sealed", Path.is_file)
+    assert "cannot open the store" in metanas.wrong(*command)
+    assert [each["name"] for each in metanas.ok("task", "list")] == ["new"]
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_names_are_printed_as_they_are(metanas: CommandLine, table: Path, tmp_path: Path) -> None:
