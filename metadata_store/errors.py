@@ -42,7 +42,7 @@ class UnreadableStore(StoreError, OSError):
 
 
 class LostStore(StoreError, ConnectionError):
-    """A store that was open is out of reach: its server was stopped, or the network is down."""
+    """A database that was open is out of reach: its server was stopped, or its disk is full."""
 
 
 class UnreadableTable(StoreError, ValueError):

@@ -7,17 +7,21 @@ store's own database, where every table of the store has a name of its own kind.
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.exc import SQLAlchemyError
 
+from metadata_store.errors import StoreError, UnreadableStore
 from metadata_store.sql.connect import (
     POSTGRESQL_OPTIONS,
     absolute,
+    check_writable,
     make_engine,
+    reading,
     use_write_ahead_log,
 )
 
@@ -49,6 +53,43 @@ def exists(url: str) -> bool:
     """Whether there is such a database; one of a server is taken to be there."""
     scheme, _, path = url.partition(":///")
     return scheme != "sqlite" or Path(path).is_file()
+
+
+def check(url: str) -> None:
+    """Looks whether such a database can be written to; of a server that is taken for granted.
+
+    Raises:
+        UnreadableStore: it cannot, or is no database; the message is one line.
+    """
+    engine = make_engine(url)
+    try:
+        check_writable(engine)
+    except StoreError as error:
+        raise UnreadableStore(f"cannot open {error}") from error
+    finally:
+        engine.dispose()
+
+
+def copy_of(url: str) -> dict[str, Any]:
+    """Arguments of `sqlalchemy.create_engine` for a copy in memory of an SQLite file.
+
+    Why: who opens a database to read may all the same write to it, were it only to find
+    that there is nothing to upgrade, and the file may be one that only `reading` can read.
+
+    Raises:
+        StoreError: it cannot be read; the message is one line.
+    """
+    copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    engine = make_engine(url)
+    try:
+        with reading(engine) as connection:
+            cast("sqlite3.Connection", connection.connection.driver_connection).backup(copy)
+    except StoreError:
+        copy.close()
+        raise
+    finally:
+        engine.dispose()
+    return {"creator": lambda: copy, "poolclass": sa.StaticPool}
 
 
 def engine_options(url: str) -> dict[str, Any]:

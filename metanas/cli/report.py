@@ -61,10 +61,10 @@ def _report(given: Namespace) -> None:
 
 def _studies(given: Namespace) -> AbstractContextManager[optuna.storages.BaseStorage]:
     from metadata_store.store import user_url
-    from metanas.search.storage import open_storage, quiet
+    from metanas.search.storage import quiet, read_storage
 
     quiet()
-    return open_storage(user_url(given.store), make=False)
+    return read_storage(user_url(given.store))
 
 
 def _check_unused(given: Namespace) -> None:

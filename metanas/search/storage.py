@@ -16,8 +16,16 @@ from typing import TypeVar
 import optuna
 from optuna.exceptions import StorageInternalError
 
-from metadata_store.errors import LostStore, StoreError
-from metadata_store.sql.beside import Failure, beside, engine_options, exists, take_turns
+from metadata_store.errors import LostStore, StoreError, UnreadableStore
+from metadata_store.sql.beside import (
+    Failure,
+    beside,
+    check,
+    copy_of,
+    engine_options,
+    exists,
+    take_turns,
+)
 
 Result = TypeVar("Result")
 
@@ -30,25 +38,57 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 
 @contextmanager
 def open_storage(url: str, *, make: bool = True) -> Iterator[optuna.storages.BaseStorage]:
-    """The studies of the store at this URL; connections are closed when the block ends.
+    """The studies of the store at this URL, to go on with; closed when the block ends.
 
     Args:
         make: whether to make them where there are none; else none are found.
 
     Raises:
-        LostStore: the database cannot be opened.
+        UnreadableStore: the database cannot be opened, or not be written to.
     """
     where = None if url == MEMORY else beside(url, "studies")
     if where is None or not (make or exists(where)):
         yield optuna.storages.InMemoryStorage()
         return
-    storage = patiently(lambda: _rdb(where), patience=LONGEST_PAUSE)
+    check(where)
+    try:
+        storage = patiently(
+            lambda: optuna.storages.RDBStorage(where, engine_kwargs=engine_options(where)),
+            patience=LONGEST_PAUSE,
+        )
+    except LostStore as error:  # nothing is lost that was never open
+        raise UnreadableStore(f"cannot open {error}") from error
     try:
         take_turns(storage.engine)
         yield storage
     finally:
         storage.remove_session()
         storage.engine.dispose()
+
+
+@contextmanager
+def read_storage(url: str) -> Iterator[optuna.storages.BaseStorage]:
+    """The studies of the store at this URL, to read only; none where there are none.
+
+    An SQLite file is read as it is now, also where nothing can be written.
+
+    Raises:
+        StoreError: the database cannot be read.
+    """
+    where = None if url == MEMORY else beside(url, "studies")
+    if where is None or not where.startswith("sqlite") or not exists(where):
+        with open_storage(url, make=False) as storage:
+            yield storage
+        return
+    copied = optuna.storages.RDBStorage("sqlite://", engine_kwargs=copy_of(where))
+    try:
+        with copied.engine.connect() as connection:
+            # What was written to the copy would be gone with it.
+            connection.exec_driver_sql("PRAGMA query_only=1")
+        yield copied
+    finally:
+        copied.remove_session()
+        copied.engine.dispose()
 
 
 def quiet() -> None:
@@ -80,10 +120,6 @@ def patiently(call: Callable[[], Result], *, patience: float = PATIENCE) -> Resu
             logging.getLogger(__name__).info("trying again in %.1f s: %s", pause, _line(error))
         time.sleep(pause * random.uniform(0.5, 1.0))
         pause = min(2 * pause, LONGEST_PAUSE)
-
-
-def _rdb(url: str) -> optuna.storages.RDBStorage:
-    return optuna.storages.RDBStorage(url, engine_kwargs=engine_options(url))
 
 
 def _line(error: Exception) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import optuna
 import pytest
 
 from metadata_store.batch import Trials
+from metadata_store.sql import connect
 from metadata_store.store import open_store
 from metadata_store.table import write_table
 from tests.contracts.command_line import CommandLine, command_line
@@ -47,6 +50,31 @@ def test_options_of_a_recommendation_are_refused_for_a_study(
     assert not file.exists()
     metanas.ok("report", "s", "--out", str(file))
     assert "Search s" in file.read_text("utf-8")
+
+
+def test_where_nothing_can_be_written_tasks_and_studies_are_reported_on(
+    metanas: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched(metanas, tmp_path, "s")
+    studies = tmp_path / "store.studies.db"
+    with closing(sqlite3.connect(studies)) as connection:
+        connection.execute("PRAGMA journal_mode=DELETE")  # what opens it to write changes that
+    before = studies.read_bytes()
+    # As in a folder that cannot be written to; there is none for root.
+    monkeypatch.setattr(connect, "_is_sealed", Path.is_file)
+    file = tmp_path / "s.html"
+    metanas.ok("report", "s", "--out", str(file))
+    assert "Search s" in file.read_text("utf-8")
+    metanas.ok("report", "one", "--out", str(file), "--space", "mini", "--predictor", "ridge")
+    assert "Recommended" in file.read_text("utf-8")
+    assert studies.read_bytes() == before
+
+
+def test_studies_that_are_no_database_are_wrong_input(metanas: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "store.studies.db").write_text("hello\n")
+    file = str(tmp_path / "none.html")
+    assert "not a database" in metanas.wrong("report", "none", "--out", file)
+    assert "not a database" in metanas.wrong("store", "push-mlflow", "--study", "none")
 
 
 def test_a_task_and_a_study_of_one_name_share_a_page(metanas: CommandLine, tmp_path: Path) -> None:

@@ -1,14 +1,17 @@
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import optuna
 import pytest
 from optuna.exceptions import StorageInternalError
 
-from metadata_store.errors import LostStore, StoreError, UnknownTask
+from metadata_store.errors import LostStore, StoreError, UnknownTask, UnreadableStore
+from metadata_store.sql import connect
 from metadata_store.store import open_store
 from metanas.search import storage
-from metanas.search.storage import open_storage, patiently
+from metanas.search.storage import open_storage, patiently, read_storage
 
 
 @pytest.fixture(autouse=True)
@@ -66,26 +69,84 @@ def test_the_studies_of_a_store_are_in_a_file_beside_it(tmp_path: Path) -> None:
 
 
 def test_reading_makes_no_file(tmp_path: Path) -> None:
-    with open_storage(f"sqlite:///{tmp_path / 'store.db'}", make=False) as none:
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    with open_storage(url, make=False) as none, read_storage(url) as nor_there:
         assert optuna.get_all_study_names(none) == []
+        assert optuna.get_all_study_names(nor_there) == []
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_store_in_memory_has_its_studies_there() -> None:
-    with open_storage("memory://") as made:
+    with open_storage("memory://") as made, read_storage("memory://") as read:
         assert isinstance(made, optuna.storages.InMemoryStorage)
+        assert isinstance(read, optuna.storages.InMemoryStorage)
 
 
-def test_a_database_that_cannot_be_opened_is_told_in_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("opened", [open_storage, read_storage])
+def test_a_file_that_is_no_database_is_told_at_once_in_one_line(
+    tmp_path: Path, opened: Callable[[str], AbstractContextManager[object]]
 ) -> None:
-    monkeypatch.setattr(storage, "LONGEST_PAUSE", 0.05)
     (tmp_path / "store.studies.db").write_text("no database, but a long text " * 100)
+    begin = time.monotonic()
     with (
-        pytest.raises(StoreError, match="not a database"),
-        open_storage(f"sqlite:///{tmp_path / 'store.db'}"),
+        pytest.raises(StoreError, match="not a database") as caught,
+        opened(f"sqlite:///{tmp_path / 'store.db'}"),
     ):
         pass
+    assert time.monotonic() - begin < 5
+    assert not isinstance(caught.value, LostStore)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_server_that_was_never_reached_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("psycopg", reason="psycopg is not installed")
+    monkeypatch.setattr(storage, "LONGEST_PAUSE", 0.05)
+    with (
+        pytest.raises(UnreadableStore, match=r"^cannot open .*connection failed"),
+        open_storage("postgresql://metanas@127.0.0.1:1/postgres"),
+    ):
+        pass
+
+
+def sealed_studies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A store with a study of one trial, where nothing can be written."""
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    with open_storage(url) as made:
+        optuna.create_study(study_name="one", storage=made).enqueue_trial({"x": 1})
+    monkeypatch.setattr(connect, "_is_sealed", Path.is_file)
+    return url
+
+
+def test_where_nothing_can_be_written_studies_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = sealed_studies(tmp_path, monkeypatch)
+    with read_storage(url) as read:
+        study = optuna.load_study(study_name="one", storage=read)
+        assert len(study.trials) == 1
+        with pytest.raises(StorageInternalError):
+            study.set_user_attr("told", True)
+    assert [file.name for file in tmp_path.iterdir()] == ["store.studies.db"]
+
+
+def test_where_nothing_can_be_written_studies_do_not_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = sealed_studies(tmp_path, monkeypatch)
+    with pytest.raises(UnreadableStore, match="readonly"), open_storage(url, make=False):
+        pass
+
+
+def test_studies_are_read_while_others_go_on(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    with open_storage(url) as made:
+        study = optuna.create_study(study_name="one", storage=made)
+        study.enqueue_trial({"x": 1})
+        with read_storage(url) as read:
+            assert len(optuna.load_study(study_name="one", storage=read).trials) == 1
+            study.enqueue_trial({"x": 2})
+        with read_storage(url) as read:
+            assert len(optuna.load_study(study_name="one", storage=read).trials) == 2
 
 
 def test_transactions_on_one_file_queue(tmp_path: Path) -> None:
