@@ -85,7 +85,8 @@ class SearchReport:
         ended = [each for each in self.found.trials if each.objectives]
         if not self.found.several or not ended:
             return []
-        front = [place for place, each in enumerate(ended) if each in self.found.front]
+        of_front = {each.number for each in self.found.front}
+        front = [place for place, each in enumerate(ended) if each.number in of_front]
         points = [each.objectives for each in ended]
         return ["<h2>Objectives</h2>", plots.objectives(points, self.found.plan.objectives, front)]
 

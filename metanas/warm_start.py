@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
 from optuna.trial import FrozenTrial, TrialState
 
 from metadata_store.batch import Trials
@@ -176,8 +178,6 @@ def result(study: optuna.Study) -> Search:
         raise ValueError(f"study {study.study_name!r} was not made by metanas")
     scored = [each for each in trials if each.score is not None]
     front = _front(scored, plan)
-    # Of equal scores one that the others do not beat in the further objectives.
-    best = max(scored, key=lambda each: (each.score or 0.0, each in front), default=None)
     begun = max((each.number for each in trials), default=-1)
     # A run that began no trial has changed nothing.
     runs = {at: run for at, run in _runs(attributes).items() if at == 0 or at <= begun}
@@ -186,8 +186,9 @@ def result(study: optuna.Study) -> Search:
     return Search(
         study=study.study_name,
         plan=plan,
-        best=best,
-        front=front if len(plan.objectives) > 1 else (best,) if best else (),
+        # Of equal scores one that the others do not beat in the further objectives.
+        best=max(front, key=_score, default=None),
+        front=front,
         trials=trials,
         neighbours=tuple(Neighbour(*each) for each in (taught[-1]["neighbours"] if taught else ())),
         learned=tuple(
@@ -216,21 +217,28 @@ def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str
 
 
 def _front(trials: Sequence[Ran], plan: Plan) -> tuple[Ran, ...]:
+    """Those that no other beats, by number; with one objective the best, the first of equals."""
+    if not trials or len(plan.objectives) == 1:
+        return tuple(sorted(trials, key=_score, reverse=True)[:1])
     signs = [-1.0 if name.startswith("-") else 1.0 for name in plan.objectives]
-    points = [
-        tuple(sign * value for sign, value in zip(signs, each.objectives, strict=True))
-        for each in trials
-    ]
-    return tuple(
-        each
-        for each, point in zip(trials, points, strict=True)
-        if not any(_beats(other, point) for other in points)
-    )
+    points = np.array([each.objectives for each in trials]) * signs  # (trials, objectives)
+    # By the first objective, of equals by the next: a point is only beaten by one before it.
+    left = np.lexsort(-points.T[::-1])
+    found: list[int] = []
+    while len(left):
+        first, left = left[0], left[1:]
+        found.append(int(first))
+        left = left[~_beats(points[first], points[left])]
+    return tuple(trials[place] for place in sorted(found))
 
 
-def _beats(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
-    """At least as good in all objectives, and better in one."""
-    return one != other and all(a >= b for a, b in zip(one, other, strict=True))
+def _beats(one: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which it beats: it is at least as good in all objectives, and better in one."""
+    return np.asarray((one >= others).all(axis=1) & (one > others).any(axis=1))
+
+
+def _score(each: Ran) -> float:
+    return float("-inf") if each.score is None else each.score
 
 
 class SearchLog:

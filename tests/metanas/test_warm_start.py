@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
+import numpy as np
 import optuna
 import pytest
 
 from metadata_store.batch import Trials
 from metadata_store.memory import MemoryStore
+from metanas.search.study import ARCHITECTURE, RESULT, SEED
 from metanas.search.worker import work
 from metanas.search_report import search_report
 from metanas.warm_start import START, begin, result
@@ -47,6 +50,65 @@ def run(
     )
     if trials:
         work(study, share(MemoryStore(), budget=trials))
+
+
+def ended(study: optuna.Study, values: Sequence[Sequence[float]]) -> None:
+    """Completed trials of these objectives, the score first."""
+    architecture = source_trials_of(["one"], 1)[0].architecture.json
+    study.add_trials(
+        [
+            optuna.trial.create_trial(
+                values=list(each),
+                user_attrs={ARCHITECTURE: architecture, SEED: 0, RESULT: {"best": each[0]}},
+            )
+            for each in values
+        ]
+    )
+
+
+def test_the_best_of_thousands_is_told_in_a_moment(study: optuna.Study) -> None:
+    ended(study, [[number / 10_000] for number in range(5000)] + [[0.4999], [0.1]])
+    begin = time.monotonic()
+    found = result(study)
+    assert time.monotonic() - begin < 5
+    assert found.best is not None
+    assert found.best.number == 4999  # the first of equals
+    assert found.front == (found.best,)
+
+
+def test_the_front_of_thousands_is_told_in_a_moment() -> None:
+    objectives = ("score", "-params")
+    study = study_in(optuna.storages.InMemoryStorage(), objectives=objectives)
+    beaten = [[number / 10_000 - 0.1, float(number)] for number in range(2500)]
+    ended(study, [[number / 10_000, float(number)] for number in range(2500)] + beaten)
+    begin = time.monotonic()
+    found = result(study)
+    assert time.monotonic() - begin < 5
+    assert [each.number for each in found.front] == list(range(2500))
+    assert found.best == found.front[-1]
+
+
+def test_none_of_the_front_is_beaten_and_all_others_are() -> None:
+    objectives = ("score", "-params", "-flops")
+    study = study_in(optuna.storages.InMemoryStorage(), objectives=objectives)
+    rng = np.random.default_rng(0)
+    values = rng.integers(0, 5, (200, 3)).astype(float)  # many are equal
+    ended(study, values.tolist())
+    points = values * [1, -1, -1]
+    unbeaten = [
+        number
+        for number, point in enumerate(points)
+        if not any((other >= point).all() and (other > point).any() for other in points)
+    ]
+    found = result(study)
+    assert [each.number for each in found.front] == unbeaten
+    assert found.best == next(each for each in found.front if each.score == values[:, 0].max())
+
+
+def test_where_nothing_was_completed_there_is_no_front() -> None:
+    study = study_in(optuna.storages.InMemoryStorage(), objectives=("score", "-params"))
+    found = result(study)
+    assert (found.best, found.front) == (None, ())
 
 
 def test_a_resumed_study_tells_what_each_run_changed_and_from_which_trial(
