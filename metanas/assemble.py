@@ -152,7 +152,8 @@ def make_measure(
     """What a search measures architectures with, and the space of those that it can.
 
     Raises:
-        SettingsError: the tables of `settings.oracle` do not have such trials.
+        SettingsError: the tables of `settings.oracle` do not have such trials, or none of
+            them has what is searched for.
         ValueError: the task has no data to train on.
     """
     from metadata_store.records import TABLE_KIND
@@ -313,8 +314,27 @@ def _oracle(settings: SearchSettings, task: Task) -> tuple[SearchSpace, Measure]
     trials = trials.where(space=named.name)
     whole = space_by_name(named) if named.name in NAMED else space_of(trials, named.name)
     evaluator = Recorded(whole, trials)
+    _check_objectives(settings, evaluator.trials.where(task=task.name), where)
     space = restricted(whole, evaluator.trials.architectures)
     return space, replaying(evaluator, task)
+
+
+def _check_objectives(settings: SearchSettings, trials: Trials, where: str) -> None:
+    """Refuses what none of the trials has: all that a search for it tried would fail."""
+    import numpy as np
+
+    def told(name: str) -> bool:
+        values = trials.seconds if name == "seconds" else trials.extra(name)
+        return bool(np.isfinite(values).any())
+
+    for objective in settings.objective:
+        name = objective.removeprefix("-")
+        if name != "score" and not told(name):
+            extras = {each for trial in trials for each in trial.extras}
+            known = ["score", *filter(told, sorted({"seconds", *extras}))]
+            raise SettingsError(
+                f"{where}: the trials have no {name!r} to search by; they have {', '.join(known)}"
+            )
 
 
 def domains() -> Mapping[str, Mapping[str, Any]]:

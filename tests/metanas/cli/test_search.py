@@ -20,6 +20,8 @@ from metanas.cli.demo import _facts as facts
 from metanas.cli.output import emit
 from metanas.cli.output import table as shown
 from metanas.importers.mlflow_client import connected
+from metanas.search.storage import open_storage
+from metanas.search.study import study_names
 from tests.contracts.command_line import CommandLine, command_line
 from tests.contracts.mlflow_database import copy_to
 from tests.contracts.searches import source_trials_of
@@ -45,7 +47,8 @@ def metanas(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> CommandLine:
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
     """Of another task, which knows only some architectures."""
-    trials = source_trials_of(["target"], count=12, seed=5)
+    found = source_trials_of(["target"], count=12, seed=5)
+    trials = [replace(each, extras={"params": float(at)}) for at, each in enumerate(found)]
     file = tmp_path / "trials.parquet"
     pq.write_table(Trials.of(trials).table, file)
     return file
@@ -303,8 +306,6 @@ def test_a_search_trains_prunes_logs_exports_and_reports(
 
 
 def test_studies_of_others_in_the_storage_are_not_logged(metanas: CommandLine, table: Path) -> None:
-    from metanas.search.storage import open_storage
-
     searched(metanas, table, "--budget", "2", "--sampler", "random", "--study", "s")
     with open_storage(metanas.url) as storage:
         optuna.create_study(study_name="mine", storage=storage)
@@ -363,6 +364,28 @@ def test_two_objectives_give_a_front(metanas: CommandLine, tmp_path: Path) -> No
     assert max(score for score, _ in points) == pytest.approx(found["best"]["score"])
     tried = {(each["score"], each["objectives"]["-params"]) for each in found["trials"]}
     assert set(points) <= tried
+
+
+@pytest.mark.parametrize("name", ["parms", "flops", "seconds"])
+def test_an_objective_that_no_trial_of_the_oracle_has_is_refused(
+    metanas: CommandLine, tmp_path: Path, name: str
+) -> None:
+    file = tmp_path / "some.parquet"
+    trials = [replace(each, extras={"params": 1.0}) for each in source_trials_of(["target"])]
+    others = [replace(each, extras={"flops": 1.0}) for each in source_trials_of(["other"])]
+    pq.write_table(Trials.of([*trials, *others]).table, file)
+    before = metanas.ok("store", "info")
+    run = ["search", "target", "--oracle", str(file), "--no-mlflow", "--budget", "2"]
+    told = metanas.wrong(*run, "--objective", f"score,-{name}")
+    assert f"have no {name!r} to search by; they have score, params" in told
+    assert metanas.ok("store", "info") == before
+    assert studies(metanas) == []
+
+
+def studies(metanas: CommandLine) -> list[str]:
+    """Names of all studies beside the store."""
+    with open_storage(metanas.url) as storage:
+        return study_names(storage)
 
 
 def test_what_trials_cost_is_shown(metanas: CommandLine, tmp_path: Path) -> None:
