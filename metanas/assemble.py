@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from metanas.protocols import Predictor, SearchSpace
+from metanas.protocols import Predictor, SearchSpace, Strategy
 from metanas.settings import (
     NETWORK,
     Named,
@@ -188,6 +188,7 @@ def make_sampler(
 
     Raises:
         SettingsError: there is none of that name, or it cannot search so.
+        ValueError: an option has a value that it cannot have.
     """
     from metanas.search.named import NUMERIC_ONLY, ONE_OBJECTIVE, SAMPLERS
 
@@ -212,13 +213,15 @@ def make_sampler(
             f"nsga2 and gp"
         )
     # The strategy's own seed is the same in all workers: what it learns from sources is too.
-    fixed = {"sources": sources, "tasks": tasks, "seed": settings.seed}
-    return StrategySampler(
-        lambda space: _make(STRATEGIES, named, "sampler", space=space, **fixed),
-        task,
-        space,
-        seed=settings.seed,
-    )
+    fixed = {"tasks": tasks, "seed": settings.seed}
+
+    def make(space: SearchSpace, sources: Trials = sources) -> Strategy:
+        return _make(STRATEGIES, named, "sampler", space=space, sources=sources, **fixed)
+
+    if named.options:
+        # The first trial makes it, and learns; wrong options are told before there is a study.
+        make(space, sources.take([]))
+    return StrategySampler(make, task, space, seed=settings.seed)
 
 
 def make_pruner(

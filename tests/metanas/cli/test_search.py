@@ -227,6 +227,20 @@ def test_what_is_wrong_is_told_in_one_line_and_the_store_stays_as_it_was(
     assert metanas.ok("store", "info") == before
 
 
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [("mebers: 3", "did you mean 'members'"), ("members: 0", "members and steps must be")],
+)
+def test_wrong_options_of_a_strategy_leave_no_study_behind(
+    metanas: CommandLine, table: Path, tmp_path: Path, option: str, told: str
+) -> None:
+    file = tmp_path / "search.yaml"
+    file.write_text(f"budget: 2\nsampler: {{name: xfernas, options: {{{option}}}}}\n")
+    run = ["search", "target", "--oracle", str(table), "--no-mlflow", "--config", str(file)]
+    assert told in metanas.wrong(*run)
+    assert studies(metanas) == []
+
+
 def test_a_study_of_something_else_is_not_resumed(
     metanas: CommandLine, table: Path, tmp_path: Path
 ) -> None:
