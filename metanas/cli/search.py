@@ -148,7 +148,6 @@ def _search(given: Namespace) -> None:
     from metanas.evaluators import checkpoint
     from metanas.rankers import kept
     from metanas.search.storage import open_storage, quiet
-    from metanas.search.study import unused_name
     from metanas.tracking import MlflowSink
     from metanas.warm_start import SearchLog, result
 
@@ -162,7 +161,7 @@ def _search(given: Namespace) -> None:
         job = Job(
             settings=asked,
             task=given.task,
-            study=unused_name(storage, given.task) if given.study is None else given.study,
+            study=given.study,
             store=url,
             checkpoints=None if asked.oracle else checkpoint.default_folder(),
             threads=threads_for(given.workers) if elsewhere else None,
@@ -171,7 +170,8 @@ def _search(given: Namespace) -> None:
         workers = executor(given.executor, given.address) if elsewhere else None
         prepared = prepare(job, store, storage)
         if given.study is None:
-            sys.stderr.write(f"– study {job.study}; with --study {job.study} it can be resumed\n")
+            name = prepared.study.study_name
+            sys.stderr.write(f"– study {name}; with --study {name} it can be resumed\n")
         log = None
         if not given.no_mlflow:
             sink = MlflowSink(given.mlflow) if given.mlflow else MlflowSink()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from metanas.assemble import make_measure, make_pruner, make_sampler
 from metanas.protocols import SearchSpace
 from metanas.search.measured import Measure
 from metanas.search.storage import open_storage, patiently, quiet
-from metanas.search.study import Plan, as_json, open_study, trials_begun
+from metanas.search.study import Plan, as_json, new_study, open_study, trials_begun
 from metanas.search.worker import Work, work
 from metanas.settings import NETWORK, SearchSettings
 from metanas.sources import as_ended, as_task, source_trials
@@ -34,7 +34,8 @@ class Job:
     """One worker's orders.
 
     Attributes:
-        task, study: names.
+        task: its name.
+        study: name of one to begin or to go on with; None for a new one, see `prepare`.
         store: URL; the studies are beside it.
         checkpoints: folder for trainings under way; None for none.
         run: tells this run of the study from others, see `STOP`.
@@ -45,7 +46,7 @@ class Job:
 
     settings: SearchSettings
     task: str
-    study: str
+    study: str | None
     store: str
     checkpoints: Path | None
     run: str = ""
@@ -56,7 +57,11 @@ class Job:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A job's names made into objects."""
+    """A job's names made into objects.
+
+    Attributes:
+        job: with the name of its study.
+    """
 
     job: Job
     study: optuna.Study
@@ -90,7 +95,7 @@ class Prepared:
 
 
 def prepare(job: Job, store: MetadataStore, storage: optuna.storages.BaseStorage) -> Prepared:
-    """Opens the job's study, or makes it.
+    """Opens the job's study, or makes it: last, so that wrong settings leave none behind.
 
     Raises:
         SettingsError: a name is unknown, or things named do not go together.
@@ -111,7 +116,8 @@ def prepare(job: Job, store: MetadataStore, storage: optuna.storages.BaseStorage
     scored = as_ended(sources)
     known = {each.task: store.task(each.task) for each in neighbours}
     # Each worker's own, and another when a study is resumed: nobody draws the same again.
-    words = [settings.seed, job.worker, trials_begun(storage, job.study)]
+    begun = 0 if job.study is None else trials_begun(storage, job.study)
+    words = [settings.seed, job.worker, begun]
     seed = int(np.random.SeedSequence(words).generate_state(1)[0])
     sampler = make_sampler(
         settings,
@@ -123,7 +129,10 @@ def prepare(job: Job, store: MetadataStore, storage: optuna.storages.BaseStorage
     )
     pruner = make_pruner(settings, space, task, sources=sources, learned=job.learned)
     plan = Plan(task.name, space.name, settings.objective, _recipe(settings))
-    study = open_study(storage, job.study, plan, sampler, pruner)
+    if job.study is None:
+        study = new_study(storage, plan, sampler, pruner)
+    else:
+        study = open_study(storage, job.study, plan, sampler, pruner)
     begin(
         study,
         space,
@@ -134,6 +143,7 @@ def prepare(job: Job, store: MetadataStore, storage: optuna.storages.BaseStorage
         settings=_shown(job, space),
         whole=job.worker == 0,
     )
+    job = replace(job, study=study.study_name)
     return Prepared(job, study, store, space, task, measure)
 
 

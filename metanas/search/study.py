@@ -119,6 +119,27 @@ def open_study(
     return study
 
 
+def new_study(
+    storage: optuna.storages.BaseStorage,
+    plan: Plan,
+    sampler: optuna.samplers.BaseSampler | None = None,
+    pruner: optuna.pruners.BasePruner | None = None,
+) -> optuna.Study:
+    """A study that no other process has, under a name made for it."""
+
+    def made() -> str | None:
+        name = unused_name(storage, plan.task)
+        try:
+            optuna.create_study(study_name=name, storage=storage, directions=plan.directions)
+        except DuplicatedStudyError:
+            return None  # another process took the name just now
+        return name
+
+    while (name := patiently(made)) is None:
+        pass
+    return open_study(storage, name, plan, sampler, pruner)
+
+
 def _told(value: object) -> str:
     return ",".join(value) if isinstance(value, tuple) else str(value)
 

@@ -19,6 +19,7 @@ from metadata_store.store import open_store
 from metanas.cli.demo import _facts as facts
 from metanas.cli.output import emit
 from metanas.cli.output import table as shown
+from metanas.distribute import job
 from metanas.importers.mlflow_client import connected
 from metanas.search.storage import open_storage
 from metanas.search.study import study_names
@@ -103,6 +104,25 @@ def test_the_same_study_is_resumed_and_counts_what_it_had(
 def test_a_study_without_a_name_gets_a_free_one(metanas: CommandLine, table: Path) -> None:
     names = [searched(metanas, table, "--budget", "1", "--sampler", "tpe")["study"] for _ in "ab"]
     assert names == ["target-1", "target-2"]
+
+
+def test_searches_without_a_name_that_begin_together_are_studies_of_their_own(
+    metanas: CommandLine, table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = ["search", "target", "--oracle", str(table), "--no-mlflow", "--budget", "1"]
+    begun = []
+    prepared = job.make_pruner
+
+    def meanwhile(*given: Any, **more: Any) -> Any:
+        """Before the first has a study another search begins and ends."""
+        if not begun:
+            begun.append(True)
+            metanas.run(*run, "--sampler", "tpe")
+        return prepared(*given, **more)
+
+    monkeypatch.setattr(job, "make_pruner", meanwhile)
+    metanas.run(*run, "--sampler", "random", "--seed", "1")
+    assert studies(metanas) == ["target-1", "target-2"]
 
 
 def test_all_architectures_of_a_small_table_are_found(metanas: CommandLine, table: Path) -> None:
