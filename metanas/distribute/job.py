@@ -15,8 +15,16 @@ from metadata_store.store import MetadataStore, open_store
 from metanas.assemble import make_measure, make_pruner, make_sampler
 from metanas.protocols import SearchSpace
 from metanas.search.measured import Measure
+from metanas.search.record import stored_searches
 from metanas.search.storage import open_storage, patiently, quiet
-from metanas.search.study import Plan, as_json, new_study, open_study, trials_begun
+from metanas.search.study import (
+    Plan,
+    as_json,
+    new_study,
+    open_study,
+    study_names,
+    trials_begun,
+)
 from metanas.search.worker import Work, work
 from metanas.settings import NETWORK, SearchSettings
 from metanas.sources import as_ended, as_task, source_trials
@@ -99,7 +107,8 @@ def prepare(job: Job, store: MetadataStore, storage: optuna.storages.BaseStorage
 
     Raises:
         SettingsError: a name is unknown, or things named do not go together.
-        ValueError: the study searches for something else.
+        ValueError: the study searches for something else, or is a new one and the store has
+            trials of a search of its name.
         UnknownTask: the store lacks the task, and there is no oracle that knows it.
     """
     settings = job.settings
@@ -130,8 +139,10 @@ def prepare(job: Job, store: MetadataStore, storage: optuna.storages.BaseStorage
     pruner = make_pruner(settings, space, task, sources=sources, learned=job.learned)
     plan = Plan(task.name, space.name, settings.objective, _recipe(settings))
     if job.study is None:
-        study = new_study(storage, plan, sampler, pruner)
+        taken = stored_searches(store, task.name)
+        study = new_study(storage, plan, sampler, pruner, taken=taken)
     else:
+        _refuse_anothers_name(job.study, store, storage, task)
         study = open_study(storage, job.study, plan, sampler, pruner)
     begin(
         study,
@@ -145,6 +156,24 @@ def prepare(job: Job, store: MetadataStore, storage: optuna.storages.BaseStorage
     )
     job = replace(job, study=study.study_name)
     return Prepared(job, study, store, space, task, measure)
+
+
+def _refuse_anothers_name(
+    name: str, store: MetadataStore, storage: optuna.storages.BaseStorage, task: Task
+) -> None:
+    """Refuses to begin a study of which the store has trials, say of a colleague's store.
+
+    Why: a trial is known by task, architecture, seed and search, so that the new study's
+    would pass for known ones and not be kept.
+    """
+    if name in study_names(storage) or name not in stored_searches(store, task.name):
+        return
+    # Another process may have begun it since the first look, and its trials are its own.
+    if name not in study_names(storage):
+        raise ValueError(
+            f"the store has trials of a search {name!r} already, and no study to go on with; "
+            f"choose another name"
+        )
 
 
 def run(job: Job) -> None:

@@ -10,6 +10,7 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from metadata_store.records import Architecture, Task, Trial, TrialState
+from metadata_store.store import MetadataStore
 from metanas.search.objective import Outcome
 from metanas.search.study import ARCHITECTURE, RESULT, SEED, Plan, counted
 
@@ -25,6 +26,12 @@ ENDS = {ours: theirs for theirs, ours in STATES.items()}
 def source_of(study: str) -> str:
     """The source of a study's trials in the store."""
     return f"{SOURCE}{study}"
+
+
+def stored_searches(store: MetadataStore, task: str) -> set[str]:
+    """Names of the searches on a task of which the store has trials, wherever they ran."""
+    sources = store.batch(tasks=[task]).present("source")
+    return {each.removeprefix(SOURCE) for each in sources if each.startswith(SOURCE)}
 
 
 def as_trial(

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -124,11 +124,17 @@ def new_study(
     plan: Plan,
     sampler: optuna.samplers.BaseSampler | None = None,
     pruner: optuna.pruners.BasePruner | None = None,
+    *,
+    taken: Collection[str] = (),
 ) -> optuna.Study:
-    """A study that no other process has, under a name made for it."""
+    """A study that no other process has, under a name made for it.
+
+    Args:
+        taken: names that it must not have, besides those of the studies that there are.
+    """
 
     def made() -> str | None:
-        name = unused_name(storage, plan.task)
+        name = unused_name(plan.task, {*study_names(storage), *taken})
         try:
             optuna.create_study(study_name=name, storage=storage, directions=plan.directions)
         except DuplicatedStudyError:
@@ -265,10 +271,9 @@ def trials_begun(storage: optuna.storages.BaseStorage, name: str) -> int:
     return len(patiently(lambda: study.get_trials(deepcopy=False)))
 
 
-def unused_name(storage: optuna.storages.BaseStorage, task: str) -> str:
+def unused_name(task: str, taken: Collection[str]) -> str:
     """A name for a new study on a task: the task's and the first free number."""
     stem = "".join(letter if NAMES.fullmatch(letter) else "_" for letter in task)
-    taken = set(study_names(storage))
     return next(name for n in range(1, len(taken) + 2) if (name := f"{stem}-{n}") not in taken)
 
 

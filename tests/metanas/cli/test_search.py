@@ -125,6 +125,27 @@ def test_searches_without_a_name_that_begin_together_are_studies_of_their_own(
     assert studies(metanas) == ["target-1", "target-2"]
 
 
+def test_a_new_study_never_has_the_name_of_a_search_that_the_store_has_trials_of(
+    metanas: CommandLine, table: Path
+) -> None:
+    """Of a colleague's, say: its trials would pass for the study's own."""
+    imported = [
+        replace(each, source=source)
+        for source in ("search:target-1", "search:spring")
+        for each in source_trials_of(["target"], count=2)
+    ]
+    with open_store(metanas.url) as store:
+        store.add_trials(imported)
+    run = ["--budget", "1", "--sampler", "tpe"]
+    told = metanas.wrong("search", "target", "--oracle", str(table), *run, "--study", "spring")
+    assert "the store has trials of a search 'spring' already" in told
+    assert studies(metanas) == []
+    assert searched(metanas, table, *run)["study"] == "target-2"
+    # With trials of its own it is resumed.
+    again = searched(metanas, table, "--budget", "2", "--sampler", "tpe", "--study", "target-2")
+    assert len(again["trials"]) == 2  # type: ignore[arg-type]
+
+
 def test_all_architectures_of_a_small_table_are_found(metanas: CommandLine, table: Path) -> None:
     found = metanas.ok(
         "search", "target", "--oracle", str(table), "--no-mlflow", "--budget", "12",
