@@ -166,8 +166,8 @@ def _end(
     # Only one tried before has another seed, see `seed_for`.
     again = share.measure.replays and seed != share.seed
     same = _replayed(share, record) if again else None
-    if same is None:
-        patiently(lambda: share.store.add_trials([record]))
+    if same is None and not patiently(lambda: share.store.add_trials([record])):
+        _tell_unkept(study, share, trial.number, record)
     reason = outcome.reason
     if outcome.state is State.STOPPED:
         reason = _explained(_frozen(study, trial))
@@ -187,6 +187,21 @@ def _end(
         # Another worker had given this one up and goes on with the trial: it finds the
         # result in the store.
         logging.getLogger(__name__).info("trial %d was taken over", trial.number)
+
+
+def _tell_unkept(study: optuna.Study, share: Work, number: int, record: Trial) -> None:
+    """Warns where the store knows the trial otherwise, say imported from another's search.
+
+    What an earlier attempt, or this one before a connection broke, had stored is the same.
+    """
+    kept = _known(study, share, record.architecture, record.seed)
+    if kept is not None and (kept.state, kept.curve) != (record.state, record.curve):
+        logging.getLogger(__name__).warning(
+            "trial %d is not stored: the store has another of the same architecture and seed "
+            "from a search %r, and keeps that",
+            number,
+            study.study_name,
+        )
 
 
 def _replayed(share: Work, record: Trial) -> Trial | None:

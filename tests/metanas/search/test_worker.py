@@ -1,5 +1,6 @@
 import logging
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metadata_store.memory import MemoryStore
-from metadata_store.records import Architecture, Trial, TrialState
+from metadata_store.records import Architecture, LearningCurve, Trial, TrialState
 from metanas.search.owner import Owner
 from metanas.search.record import ran, source_of
 from metanas.search.storage import open_storage
@@ -25,7 +26,16 @@ from metanas.search.study import (
 )
 from metanas.search.watch import Watch
 from metanas.search.worker import work
-from tests.contracts.searches import EPOCHS, SPACE, Fake, measure_with, share, study_in, value_of
+from tests.contracts.searches import (
+    EPOCHS,
+    METRIC,
+    SPACE,
+    Fake,
+    measure_with,
+    share,
+    study_in,
+    value_of,
+)
 
 
 @pytest.fixture
@@ -240,6 +250,21 @@ def test_what_a_dead_worker_had_stored_is_told_and_not_measured_again(
     (found,) = ran(study)
     assert (found.state, found.seconds) == (TrialState.STOPPED, 7.0)
     assert len(list(store.trials())) == 2
+
+
+@pytest.mark.parametrize("epochs", [EPOCHS, EPOCHS - 1])
+def test_a_trial_that_the_store_has_otherwise_is_said_to_be_lost(
+    study: optuna.Study, epochs: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    elsewhere, store = MemoryStore(), MemoryStore()
+    work(study_in(optuna.storages.InMemoryStorage()), share(elsewhere, budget=1))
+    (found,) = elsewhere.trials()
+    curve = LearningCurve(METRIC, found.curve.epochs[:epochs], found.curve.values[:epochs])
+    store.add_trials([replace(found, curve=curve)])
+    work(study, share(store, budget=1))
+    assert [each.curve for each in store.trials()] == [curve]
+    told = [each for each in caplog.messages if "trial 0 is not stored" in each]
+    assert len(told) == (epochs < EPOCHS)
 
 
 def test_a_trial_that_takes_its_workers_with_it_fails_in_the_end(study: optuna.Study) -> None:
