@@ -31,6 +31,7 @@ from metanas.search.asked import asked
 from metanas.search.record import STATES
 from metanas.search.study import Plan, standing
 from metanas.search.study_space import SpaceNames, StudySpace, nearest_value, trained
+from metanas.search.turn import Turn
 from metanas.sources import as_ended, as_task, source_trials
 from metanas.spaces import NAMED
 
@@ -63,6 +64,7 @@ class StrategySampler(BaseSampler):
         self._fallback = optuna.samplers.TPESampler(seed=seed)
         self._strategy: tuple[SearchSpace, Strategy] | None = None
         self._proposed: dict[int, Mapping[str, Any]] = {}
+        self._turn = Turn()
         self._lock = threading.Lock()  # a study may run trials in threads
 
     def infer_relative_search_space(
@@ -73,6 +75,10 @@ class StrategySampler(BaseSampler):
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
+        if Plan.of(study) is not None:  # only there do all trials say what they run
+            with self._lock:
+                self._strategy_for(_others(study, trial))  # learns, while others may propose
+            self._turn.wait(study, trial.number)
         with self._lock:
             self._proposed[trial._trial_id] = self._propose(study, trial)
         return {}
@@ -111,18 +117,25 @@ class StrategySampler(BaseSampler):
             raise ValueError(
                 f"a strategy searches for one objective, the study has {len(study.directions)}"
             )
-        trials = study.get_trials(deepcopy=False)
-        others = [each for each in standing(trials) if each.number != trial.number]
-        space = self._space(others) if isinstance(self._space, StudySpace) else self._space
-        if space is None:
+        others = _others(study, trial)
+        made = self._strategy_for(others)
+        if made is None:
             return {}
-        if self._strategy is None or self._strategy[0] != space:
-            self._strategy = space, self._make(space)
+        space, strategy = made
         sign = 1.0 if study.direction == StudyDirection.MAXIMIZE else -1.0
         tried, pending = _split(others, space, self._task, sign, told=Plan.of(study) is not None)
         rng = np.random.default_rng([self._seed, trial.number])
-        proposal = self._strategy[1].propose(tried, self._task, rng, pending=pending)
+        proposal = strategy.propose(tried, self._task, rng, pending=pending)
         return asked(space, proposal)
+
+    def _strategy_for(self, others: Sequence[FrozenTrial]) -> tuple[SearchSpace, Strategy] | None:
+        """With its space; None where that cannot be told yet."""
+        space = self._space(others) if isinstance(self._space, StudySpace) else self._space
+        if space is None:
+            return None
+        if self._strategy is None or self._strategy[0] != space:
+            self._strategy = space, self._make(space)
+        return self._strategy
 
 
 class XferNASSampler(StrategySampler):
@@ -216,6 +229,11 @@ class XferNASSampler(StrategySampler):
             space=space, sources=self._sources, tasks=self._tasks, seed=self._strategy_seed
         )
         return made
+
+
+def _others(study: optuna.Study, trial: FrozenTrial) -> list[FrozenTrial]:
+    trials = study.get_trials(deepcopy=False)
+    return [each for each in standing(trials) if each.number != trial.number]
 
 
 def _split(

@@ -1,3 +1,4 @@
+import threading
 import time
 from collections.abc import Callable, Sequence
 
@@ -8,10 +9,23 @@ import pytest
 from metadata_store.memory import MemoryStore
 from metadata_store.records import Architecture, Task, Trial, TrialState
 from metanas.protocols import SearchSpace, Strategy
+from metanas.search.record import ran
 from metanas.search.sampler import StrategySampler, XferNASSampler
 from metanas.search.study import LOST
+from metanas.search.worker import work
+from metanas.spaces.parameter import Parameter
 from metanas.spaces.random_chooser import RandomChooser
-from tests.contracts.searches import SPACE, TASK, source_trials_of, value_of
+from metanas.spaces.table import TableSpace
+from tests.contracts.searches import (
+    SPACE,
+    TASK,
+    Fake,
+    measure_with,
+    share,
+    source_trials_of,
+    study_in,
+    value_of,
+)
 
 
 class Draws:
@@ -135,6 +149,45 @@ def test_threads_get_proposals_of_their_own(strategy: Draws) -> None:
     study = study_of(strategy)
     study.optimize(objective, n_trials=20, n_jobs=4)
     assert len({str(each.params) for each in study.trials}) == 20
+
+
+class InOrder:
+    """A strategy that takes its time, and the first architecture that is not taken."""
+
+    def __init__(self, space: SearchSpace) -> None:
+        self._every = list(space.enumerate() or ())
+
+    def propose(
+        self,
+        trials: Sequence[Trial],
+        task: Task,
+        rng: np.random.Generator,
+        *,
+        pending: Sequence[Architecture] = (),
+    ) -> Architecture:
+        time.sleep(0.2)
+        taken = {*pending, *(each.architecture for each in trials)}
+        return next((each for each in self._every if each not in taken), self._every[0])
+
+
+def test_workers_that_begin_at_once_try_different_architectures() -> None:
+    small = TableSpace("mini", (Parameter("kind", values=("a", "b", "c", "d")),))
+    storage, store = optuna.storages.InMemoryStorage(), MemoryStore()
+    measure = measure_with(lambda architecture, seed: Fake([0.5]))
+
+    def run() -> None:
+        sampler = StrategySampler(InOrder, TASK, small)
+        work(study_in(storage, sampler=sampler), share(store, measure, budget=6, space=small))
+
+    workers = [threading.Thread(target=run) for _ in range(3)]
+    for each in workers:
+        each.start()
+    for each in workers:
+        each.join()
+    tried = [each.architecture for each in ran(study_in(storage))]
+    # Where all are taken the search goes on with what is proposed.
+    assert len(tried) == 6
+    assert len(set(tried[:4])) == len(small.enumerate() or ()) == 4
 
 
 def test_several_objectives_are_refused(strategy: Draws) -> None:
