@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import norm
+from threadpoolctl import threadpool_limits
 
 from metanas.rankers.boosted import MOST_PARTS, Boosted
 from metanas.rankers.curve_table import Floats
@@ -69,7 +70,15 @@ class Learner:
     seed: int
 
     def __call__(self, sources: Sources) -> Learned:
-        """From two sources or more."""
+        """From two sources or more, on one core.
+
+        Why: its steps are small. A second core hardly speeds them up, and where something else
+        runs on it the threads wait for each other, which takes several times as long.
+        """
+        with threadpool_limits(1):
+            return self._learn(sources)
+
+    def _learn(self, sources: Sources) -> Learned:
         rng = np.random.default_rng(self.seed)
         prior = SourcePrior(sources.tables, factors=self.factors, rng=rng)
         lessons = self._lessons(prior, rng)
