@@ -44,7 +44,7 @@ table { border-collapse: collapse; font-size: 0.9rem; }
 th, td { text-align: left; padding: 0.2rem 1rem 0.2rem 0; border-bottom: 1px solid #eee; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; }
 .cards { display: flex; flex-wrap: wrap; gap: 1rem; }
-.card { border: 1px solid #ddd; border-radius: 6px; padding: 0.6rem 0.9rem; flex: 0 1 28rem; }
+.card { border: 1px solid #ddd; border-radius: 6px; padding: 0.6rem 0.9rem; flex: 0 1 26rem; }
 .card h3 { margin: 0 0 0.3rem; font-size: 1rem; }
 .card code, .wrap { font-size: 0.75rem; overflow-wrap: anywhere; }
 svg { max-width: 100%; height: auto; }
