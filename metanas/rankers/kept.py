@@ -117,7 +117,7 @@ def kept(folder: Path, learner: Learner, sources: Sources) -> Learned:
         lock.acquire()
     # The latter where the file system knows no locks.
     except (OSError, NotImplementedError) as error:
-        log.debug("what is learned is not kept: %s", error)
+        log.warning("what is learned is not kept: %s", error)
         return learner(sources)
     try:
         found = _read(path)
@@ -139,7 +139,7 @@ def _read(path: Path) -> Learned | None:
         return None
     # Damaged bytes make it raise almost anything.
     except Exception as error:  # noqa: BLE001
-        log.debug("%s is learned anew: %s", path, error)
+        log.warning("%s is learned anew: %s", path, error)
         return None
     return found if isinstance(found, Learned) else None
 
@@ -155,7 +155,7 @@ def _write(path: Path, learned: Learned) -> None:
             old.unlink(missing_ok=True)
             old.with_suffix(".lock").unlink(missing_ok=True)
     except OSError as error:
-        log.debug("what was learned is not kept: %s", error)
+        log.warning("what was learned is not kept: %s", error)
         part.unlink(missing_ok=True)
 
 
