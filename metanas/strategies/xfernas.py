@@ -34,7 +34,8 @@ FIRST = 5
 LED = 5
 """With fewer trials only what the sources like better than their median is proposed: the first
 trials hardly tell whether scores rise as on the sources or fall, and where sources agree most,
-on what is worst, either way is furthest from what was seen, so that it promised most."""
+on what is worst, either way is furthest from what was seen, so that it promised most. Number and
+share were chosen on the reference trials."""
 
 PARENTS = 20
 """Best architectures whose mutants are candidates where the space cannot be listed."""
