@@ -17,7 +17,7 @@ from metadata_store.store import MetadataStore
 from metanas import plots
 from metanas.protocols import SearchSpace
 from metanas.report import MOST_CURVES, cells, document, table
-from metanas.search.record import Ran, source_of
+from metanas.search.record import Ran, merit, source_of
 from metanas.warm_start import Search
 
 SHOWN = 3
@@ -94,7 +94,7 @@ class SearchReport:
         several = self.found.several
         scored = sorted(
             (each for each in self.found.trials if each.score is not None),
-            key=_score,
+            key=merit,
             reverse=True,
         )
         shown = list(self.found.front) if several else scored[:SHOWN]
@@ -111,7 +111,7 @@ class SearchReport:
 
     def _facts(self, each: Ran) -> str:
         values = self.found.values(each).items()
-        told = [f"{html.escape(plain(name))} {amount(value)}" for name, value in values]
+        told = [f"{html.escape(name.removeprefix('-'))} {_amount(value)}" for name, value in values]
         return "<br>".join([*told, f"{each.epochs} epochs"])
 
     def _start(self) -> list[str]:
@@ -158,18 +158,17 @@ class SearchReport:
         if len(self.found.trials) > LISTED:
             told += f"; the last {LISTED} of {len(self.found.trials):,} are listed"
         head = (
-            *("trial", "best value", *map(plain, self.found.further)),
+            *("trial", "best value", *self.found.further),
             *("state", "epochs", "seconds", "why", "architecture"),
         )
         rows = [self._row(each) for each in self.found.trials[-LISTED:]]
         return [f"<h2>Trials</h2><p>{told or 'none'}.</p>", table(rows, head)]
 
     def _row(self, each: Ran) -> Sequence[str]:
-        values = self.found.values(each)
         return (
             str(each.number),
             "–" if each.best is None else f"{each.best:.4f}",
-            *(amount(values.get(name)) for name in self.found.further),
+            *map(_amount, self.found.costs(each)),
             each.state.value,
             str(each.epochs),
             "–" if each.seconds is None else f"{each.seconds:.1f}",
@@ -178,20 +177,11 @@ class SearchReport:
         )
 
 
-def plain(objective: str) -> str:
-    """An objective's name without the sign that says which way is better."""
-    return objective.removeprefix("-")
-
-
-def amount(value: float | None) -> str:
+def _amount(value: float) -> str:
     """To four digits, large ones to the unit."""
-    if value is None:
+    if math.isnan(value):
         return "–"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-
-
-def _score(each: Ran) -> float:
-    return -math.inf if each.score is None else each.score
 
 
 def search_report(found: Search, store: MetadataStore, space: SearchSpace) -> SearchReport:

@@ -8,6 +8,7 @@ whenever and however it ended before.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from metadata_store.records import Architecture, Trial
 from metadata_store.store import MetadataStore
 from metanas.protocols import SearchSpace
 from metanas.search.priors import best_sources, enqueue
-from metanas.search.record import Ran, ran, source_of
+from metanas.search.record import Ran, merit, ran, source_of
 from metanas.search.storage import patiently
 from metanas.search.study import Plan
 from metanas.tracking import Identity, MlflowSink, RunGone
@@ -93,8 +94,14 @@ class Search:
 
     @property
     def further(self) -> tuple[str, ...]:
-        """Objectives besides the score, as the plan names them; none with one objective."""
-        return tuple(name for name in self.plan.objectives if self.several and name != "score")
+        """Objectives besides the score, without their signs."""
+        return tuple(name.removeprefix("-") for name in self.plan.objectives if name != "score")
+
+    def costs(self, each: Ran) -> tuple[float, ...]:
+        """A trial's values of `further`, NaN where it was not completed."""
+        values = self.values(each)
+        names = (name for name in self.plan.objectives if name != "score")
+        return tuple(values.get(name, math.nan) for name in names)
 
     def values(self, each: Ran) -> dict[str, float]:
         """A trial's objectives by name; empty where it was not completed."""
@@ -187,7 +194,7 @@ def result(study: optuna.Study) -> Search:
         study=study.study_name,
         plan=plan,
         # Of equal scores one that the others do not beat in the further objectives.
-        best=max(front, key=_score, default=None),
+        best=max(front, key=merit, default=None),
         front=front,
         trials=trials,
         neighbours=tuple(Neighbour(*each) for each in (taught[-1]["neighbours"] if taught else ())),
@@ -219,7 +226,7 @@ def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str
 def _front(trials: Sequence[Ran], plan: Plan) -> tuple[Ran, ...]:
     """Those that no other beats, by number; with one objective the best, the first of equals."""
     if not trials or len(plan.objectives) == 1:
-        return tuple(sorted(trials, key=_score, reverse=True)[:1])
+        return tuple(sorted(trials, key=merit, reverse=True)[:1])
     signs = [-1.0 if name.startswith("-") else 1.0 for name in plan.objectives]
     points = np.array([each.objectives for each in trials]) * signs  # (trials, objectives)
     # By the first objective, of equals by the next: a point is only beaten by one before it.
@@ -235,10 +242,6 @@ def _front(trials: Sequence[Ran], plan: Plan) -> tuple[Ran, ...]:
 def _beats(one: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which it beats: it is at least as good in all objectives, and better in one."""
     return np.asarray((one >= others).all(axis=1) & (one > others).any(axis=1))
-
-
-def _score(each: Ran) -> float:
-    return float("-inf") if each.score is None else each.score
 
 
 class SearchLog:

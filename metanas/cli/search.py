@@ -342,45 +342,33 @@ def _row(found: Search, each: Ran) -> dict[str, Any]:
 
 def described(found: Search, space: SearchSpace, exported: list[str]) -> list[Any]:
     """The result for people."""
-    from metanas.search_report import plain
+    from metanas.search.record import merit
 
     shown = (
         list(found.front)
         if found.several
-        else sorted(found.trials, key=_score, reverse=True)[:SHOWN]
+        else sorted(found.trials, key=merit, reverse=True)[:SHOWN]
     )
     rows = [
         (
             each.number,
             float("nan") if each.score is None else each.score,
-            *(_amount(found.values(each).get(name)) for name in found.further),
+            *found.costs(each),
             each.state.value,
             each.epochs,
             space.format(each.architecture),
         )
         for each in shown
     ]
-    further = [plain(name) for name in found.further]
     learned = ", ".join(f"{each.task} {each.weight:.0%}" for each in found.neighbours)
     learned += f" ({', '.join(found.learned)})" * bool(found.learned)
     return [
-        table("", ("trial", "score", *further, "state", "epochs", "architecture"), rows),
+        table("", ("trial", "score", *found.further, "state", "epochs", "architecture"), rows),
         f"study {found.study}: {_counts(found)}; {found.epochs_used:,} epochs; "
         f"learned from {learned or 'nothing: a cold start'}",
         *_hidden(found, len(shown)),
         *(f"written: {file}" for file in exported),
     ]
-
-
-def _amount(value: float | None) -> float:
-    """A cost to four digits, a large one to the unit."""
-    if value is None:
-        return float("nan")
-    return round(value) if abs(value) >= 1000 else value
-
-
-def _score(each: Ran) -> float:
-    return float("-inf") if each.score is None else each.score
 
 
 def _counts(found: Search) -> str:
@@ -399,7 +387,8 @@ def _hidden(found: Search, shown: int) -> list[str]:
     """Where to read what the table leaves out, if it does."""
     if shown == len(found.trials) and not any(each.reason for each in found.trials):
         return []
-    which = f"{_trials(shown)} that none beats" if found.several else f"best {_trials(shown)}"
-    told = f"the {which} {'is' if shown == 1 else 'are'} shown; "
-    told = told if shown < len(found.trials) else ""
+    told = ""
+    if shown < len(found.trials):
+        which = f"{_trials(shown)} that none beats" if found.several else f"best {_trials(shown)}"
+        told = f"the {which} {'is' if shown == 1 else 'are'} shown; "
     return [f"{told}all, with reasons: metanas report {found.study} --out FILE.html"]

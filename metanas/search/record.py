@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -77,6 +78,11 @@ class Ran:
     seconds: float | None
     ended: float
     reason: str
+
+
+def merit(trial: Ran) -> float:
+    """What trials are ranked by: the score, -inf where there is none."""
+    return -math.inf if trial.score is None else trial.score
 
 
 def told(outcome: Outcome, reason: str, seed: int) -> Mapping[str, Any]:
