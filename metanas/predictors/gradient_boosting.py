@@ -15,6 +15,7 @@ from sklearn.ensemble import GradientBoostingRegressor
 from metadata_store.records import Architecture, Task, Trial
 from metanas.predictors.one_hot import one_hot, training_set
 from metanas.protocols import Prediction, SearchSpace
+from tasks.one_thread import one_thread
 
 HOLD_OUT = 20
 
@@ -35,6 +36,7 @@ class GradientBoosting:
         self._seed = seed
         self._model: Any = None
 
+    @one_thread()
     def fit(self, trials: Sequence[Trial], tasks: Mapping[str, Task]) -> Self:
         inputs, scores = training_set(trials, self._space)
         held_out = len(scores) >= HOLD_OUT
@@ -48,6 +50,7 @@ class GradientBoosting:
         self._spread = float(np.sqrt(max(variance, 0.0)))
         return self
 
+    @one_thread()
     def predict(self, architectures: Sequence[Architecture], task: Task) -> Prediction:
         if self._model is None:
             raise ValueError("the predictor is not fitted yet; call fit first")

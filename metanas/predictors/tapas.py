@@ -33,6 +33,7 @@ from metanas.predictors.ranking_ensemble import RankingEnsemble, require_ensembl
 from metanas.predictors.source_scores import SourceScores
 from metanas.predictors.trust import learn_belief, trust
 from metanas.protocols import Prediction, SearchSpace
+from tasks.one_thread import one_thread
 
 FAR = 5.0
 """Standard deviations from the source architectures beyond which an input is cut."""
@@ -64,6 +65,7 @@ class Tapas:
         self._seed = seed
         self._sources: SourceScores | None = None
 
+    @one_thread()
     def fit(self, trials: Sequence[Trial], tasks: Mapping[str, Task]) -> Self:
         """Takes a second or two for a few hundred trials."""
         sources = SourceScores.of(trials, self._space)
@@ -83,6 +85,7 @@ class Tapas:
         self._belief = learn_belief(sources.normal, self._tasks, sources.tasks)
         return self
 
+    @one_thread()
     def predict(self, architectures: Sequence[Architecture], task: Task) -> Prediction:
         weights = self._trust(task)
         mean = np.empty(len(architectures))
@@ -93,6 +96,7 @@ class Tapas:
             std[rows] = np.sqrt((apart @ weights).mean(axis=0))
         return Prediction(mean, std)
 
+    @one_thread()
     def scenarios(
         self, architectures: Sequence[Architecture], task: Task, *, n: int, seed: int
     ) -> NDArray[np.float32]:

@@ -35,6 +35,7 @@ from torch import Tensor, nn
 from metadata_store.records import Architecture, Task, Trial
 from metanas.predictors.source_scores import SourceScores
 from metanas.protocols import Prediction, SearchSpace
+from tasks.one_thread import one_thread
 
 FIRST, SECOND = 50, 100
 """Units of the two LSTMs."""
@@ -76,12 +77,14 @@ class TapasPaper:
         self._seed = seed
         self._sources: SourceScores | None = None
 
+    @one_thread()
     def fit(self, trials: Sequence[Trial], tasks: Mapping[str, Task]) -> Self:
         self._sources = SourceScores.of(trials, self._space)
         self._dcn = {name: tasks[name].dcn for name in self._sources.tasks if name in tasks}
         self._trained: dict[tuple[str, ...], tuple[nn.Module, float]] = {}
         return self
 
+    @one_thread()
     def predict(self, architectures: Sequence[Architecture], task: Task) -> Prediction:
         sources = self._fitted()
         kept = self._kept(task, sources.tasks)

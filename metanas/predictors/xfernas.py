@@ -30,6 +30,7 @@ from metanas.predictors.own_trials import OwnTrials
 from metanas.predictors.ranking_ensemble import require_ensemble
 from metanas.predictors.universal import Universal
 from metanas.protocols import Prediction, SearchSpace
+from tasks.one_thread import one_thread
 
 
 class XferNAS:
@@ -66,6 +67,7 @@ class XferNAS:
         self._universal: dict[str, Universal] = {}
         return self
 
+    @one_thread()
     def predict(self, architectures: Sequence[Architecture], task: Task) -> Prediction:
         universal = self._learned(task)
         own = OwnTrials.of(self._own(task))
@@ -77,6 +79,7 @@ class XferNAS:
         mean, variance = posterior.predict(placed.heads, placed.apart(seen))
         return Prediction(mean, np.sqrt(variance))
 
+    @one_thread()
     def source_weights(self, task: Task) -> Mapping[str, float]:
         """The trust in each source before the task has trials."""
         universal = self._learned(task)

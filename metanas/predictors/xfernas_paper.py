@@ -32,6 +32,7 @@ from metanas.predictors.own_trials import OwnTrials
 from metanas.predictors.source_scores import SourceScores
 from metanas.predictors.tokens import Tokens
 from metanas.protocols import Prediction, SearchSpace
+from tasks.one_thread import one_thread
 
 BATCH = 100
 RATE = 3e-3
@@ -66,6 +67,7 @@ class XferNASPaper:
         self._seed = seed
         self._network: AutoEncoder | None = None
 
+    @one_thread()
     def fit(self, trials: Sequence[Trial], tasks: Mapping[str, Task]) -> Self:
         """Trains on all trials; each of their tasks gets a residual."""
         sources = SourceScores.of(trials, self._space)
@@ -81,6 +83,7 @@ class XferNASPaper:
         self._train(self._tokens.encode(self._known), scores, self._epochs)
         return self
 
+    @one_thread()
     def with_own(self, own: OwnTrials) -> XferNASPaper:
         """One that has also learned the trials of a new task; this one is untouched."""
         if not own.measured:
@@ -100,6 +103,7 @@ class XferNASPaper:
         more._train(self._tokens.encode(more._known), more._scores, self._more_epochs)
         return more
 
+    @one_thread()
     def predict(self, architectures: Sequence[Architecture], task: Task) -> Prediction:
         column = self._names.index(task.name) if task.name in self._learned() else -1
         mean = self._predicted(architectures, column)
@@ -113,6 +117,7 @@ class XferNASPaper:
             scores: NDArray[np.float64] = self._fitted().universal_score(codes).double().numpy()
         return scores
 
+    @one_thread()
     def improved(self, n: int, is_new: Callable[[Architecture], bool]) -> list[Architecture]:
         """New architectures decoded from better codes, for the new task.
 

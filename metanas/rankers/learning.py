@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import norm
-from threadpoolctl import threadpool_limits
 
 from metanas.rankers.boosted import MOST_PARTS, Boosted
 from metanas.rankers.curve_table import Floats
@@ -19,6 +18,7 @@ from metanas.rankers.runs import Ints, Prior, Runs
 from metanas.rankers.searches import Judged, own_scale
 from metanas.rankers.source_prior import SourcePrior
 from metanas.rankers.sources import Sources
+from tasks.one_thread import one_thread
 
 FEW = 8
 """Sources, each of which matters."""
@@ -69,16 +69,9 @@ class Learner:
     steps: int
     seed: int
 
+    @one_thread()
     def __call__(self, sources: Sources) -> Learned:
-        """From two sources or more, on one core.
-
-        Why: its steps are small. A second core hardly speeds them up, and where something else
-        runs on it the threads wait for each other, which takes several times as long.
-        """
-        with threadpool_limits(1):
-            return self._learn(sources)
-
-    def _learn(self, sources: Sources) -> Learned:
+        """From two sources or more."""
         rng = np.random.default_rng(self.seed)
         prior = SourcePrior(sources.tables, factors=self.factors, rng=rng)
         lessons = self._lessons(prior, rng)

@@ -27,6 +27,7 @@ from metanas.predictors.ranking_ensemble import require_ensemble
 from metanas.predictors.universal import Universal
 from metanas.protocols import SearchSpace
 from metanas.strategies.candidates import best_untried, drawn, fresh, listed, random_draws
+from tasks.one_thread import one_thread
 
 FIRST = 5
 """Random proposals where there are no sources."""
@@ -49,6 +50,7 @@ class XferNASStrategy:
         members, steps: as in `metanas.predictors.xfernas.XferNAS`.
     """
 
+    @one_thread()
     def __init__(
         self,
         *,
@@ -77,6 +79,7 @@ class XferNASStrategy:
         self._known = known[:PARENTS]
         self._placed = None if self._listed is None else self._model.place(self._listed)
 
+    @one_thread()
     def propose(
         self,
         trials: Sequence[Trial],
