@@ -1,8 +1,12 @@
 """What a ranker has learned, kept in a file: learning takes a minute, reading it a moment.
 
 A file's name is a digest of all that went into it: the sources' numbers, the settings, the
-versions of the libraries and this package's own code. So no file ever goes stale, and one
-that cannot be used is learned anew.
+versions of the libraries and this package's own code. So no file ever goes stale. It begins
+with a digest of the rest, and one that was damaged is learned anew.
+
+In a folder that several people share each has files of their own and reads no others: trees
+are searched without a look at where their branches lead, so that a file made on purpose could
+do more than be wrong.
 """
 
 from __future__ import annotations
@@ -12,11 +16,17 @@ import io
 import logging
 import os
 import pickle
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import numpy as np
+import scipy
 import sklearn
 import torch
 from filelock import FileLock
@@ -35,11 +45,14 @@ from tasks import cache
 
 log = logging.getLogger(__name__)
 
-SUFFIX = ".ranker"
+SUFFIX, PART, LOCK = ".ranker", ".part", ".lock"
 
 MOST = 4
-"""Files in a folder; of more, those longest unused are deleted. The reference's has 40 MB."""
+"""Files of one's own in a folder; of more, those longest unused are deleted. What is learned of
+the reference takes 33 MB."""
 
+MARK = 32
+"""Bytes of the digest that a file begins with."""
 
 LONGEST_WAIT = 900.0
 """Seconds for another process to learn the same; then it is taken to hang."""
@@ -53,8 +66,6 @@ OWN = (
 ALLOWED = {
     *((each.__module__, each.__qualname__) for each in OWN),
     ("numpy", "dtype"),
-    ("numpy", "ndarray"),
-    ("numpy._core.multiarray", "_reconstruct"),
     ("numpy._core.multiarray", "scalar"),
     ("numpy._core.numeric", "_frombuffer"),
     ("numpy.random._pcg64", "PCG64"),
@@ -76,7 +87,11 @@ ALLOWED = {
     ),
     ("sklearn.ensemble._hist_gradient_boosting.predictor", "TreePredictor"),
 }
-"""What a file may name, by module and name: another's file in the folder calls nothing else."""
+"""What a file may name, by module and name."""
+
+
+ARRAY = "array"
+"""Stands for NumPy's class while a file is read."""
 
 
 def default_folder() -> Path:
@@ -87,7 +102,8 @@ def default_folder() -> Path:
 def name_of(learner: Learner, sources: Sources) -> str:
     """A name for what is learned from these sources in this way."""
     mark = hashlib.blake2b(digest_size=16)
-    versions = np.__version__, sklearn.__version__, torch.__version__
+    libraries = [each.__version__ for each in (np, scipy, sklearn, torch)]
+    versions = platform.python_version(), *libraries
     mark.update(repr((versions, learner)).encode())
     code = resources.files(__package__)
     for file in sorted(code.iterdir(), key=lambda each: each.name):
@@ -110,17 +126,20 @@ def kept(folder: Path, learner: Learner, sources: Sources) -> Learned:
     Of several processes that ask at once one learns, and the others wait for it. Where the
     folder cannot be used nothing is kept.
     """
-    path = folder / f"{name_of(learner, sources)}{SUFFIX}"
+    path = folder / f"{name_of(learner, sources)}-{_me()}{SUFFIX}"
+    found = _read(path)
+    if found is not None:
+        return found
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path.with_suffix(".lock"), timeout=LONGEST_WAIT)
+        lock = FileLock(path.with_suffix(LOCK), timeout=LONGEST_WAIT)
         lock.acquire()
     # The latter where the file system knows no locks.
     except (OSError, NotImplementedError) as error:
         log.warning("what is learned is not kept: %s", error)
         return learner(sources)
     try:
-        found = _read(path)
+        found = _read(path)  # which another process may have put there meanwhile
         if found is None:
             found = learner(sources)
             _write(path, found)
@@ -129,40 +148,94 @@ def kept(folder: Path, learner: Learner, sources: Sources) -> Learned:
         lock.release()
 
 
+def _me() -> int:
+    """This user's number; 0 for all where the system has none."""
+    return os.getuid() if hasattr(os, "getuid") else 0
+
+
 def _read(path: Path) -> Learned | None:
     try:
-        found = _Unpickler(io.BytesIO(path.read_bytes())).load()
-        os.utime(path)
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_uid != _me():
+                log.warning("%s is another user's and is learned anew", path)
+                return None
+            mark, content = file.read(MARK), file.read()
+        if mark != _mark(content):
+            raise pickle.UnpicklingError("the file is damaged")
+        found = _Unpickler(io.BytesIO(content)).load()
     except MemoryError:
         raise
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    # Damaged bytes make it raise almost anything.
+    # What this very code did not write raises almost anything.
     except Exception as error:  # noqa: BLE001
         log.warning("%s is learned anew: %s", path, error)
         return None
+    with suppress(OSError):  # where nothing can be written
+        os.utime(path)
     return found if isinstance(found, Learned) else None
 
 
+def _mark(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=MARK).digest()
+
+
 def _write(path: Path, learned: Learned) -> None:
-    # Only who holds the lock writes.
-    part = path.with_suffix(".part")
+    content = pickle.dumps(learned, protocol=5)
+    part = None
     try:
-        part.write_bytes(pickle.dumps(learned, protocol=5))
+        with NamedTemporaryFile(dir=path.parent, suffix=PART, delete=False) as file:
+            part = Path(file.name)
+            file.write(_mark(content) + content)
+            file.flush()
+            os.fsync(file.fileno())
         part.replace(path)
-        files = sorted(path.parent.glob(f"*{SUFFIX}"), key=lambda each: each.stat().st_mtime)
-        for old in files[:-MOST]:
-            old.unlink(missing_ok=True)
-            old.with_suffix(".lock").unlink(missing_ok=True)
+        _tidy(path.parent)
     except OSError as error:
         log.warning("what was learned is not kept: %s", error)
-        part.unlink(missing_ok=True)
+        if part is not None:
+            part.unlink(missing_ok=True)
+
+
+def _tidy(folder: Path) -> None:
+    """Deletes files longest unused, and what killed processes left."""
+    for old, _ in sorted(_own(folder, SUFFIX), key=lambda each: each[1])[:-MOST]:
+        old.unlink(missing_ok=True)
+    aged = time.time() - LONGEST_WAIT
+    for part, changed in _own(folder, PART):
+        if changed < aged:
+            part.unlink(missing_ok=True)
+    for lock, changed in _own(folder, LOCK):
+        # Who still waits for it learns the same once more, which does no harm.
+        if changed < aged and not lock.with_suffix(SUFFIX).exists():
+            lock.unlink(missing_ok=True)
+
+
+def _own(folder: Path, suffix: str) -> Iterator[tuple[Path, float]]:
+    """This user's files with their times of change."""
+    for path in folder.glob(f"*{suffix}"):
+        with suppress(FileNotFoundError):
+            state = path.stat()
+            if state.st_uid == _me():
+                yield path, state.st_mtime
+
+
+def _array(kind: str, shape: tuple[int, ...], _: bytes) -> np.ndarray[Any, Any]:
+    """What NumPy's pickles begin an array with; its kind is `_Unpickler`'s word for one."""
+    if kind != ARRAY:
+        raise pickle.UnpicklingError(f"makes an array of {kind!r}")
+    return np.empty(shape, np.int8)  # it takes its values and their type afterwards
 
 
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         # Where NumPy 1 has them.
         known = module.replace("numpy.core", "numpy._core"), name
+        # Called with bytes, an array's class would take them for addresses of objects.
+        if known == ("numpy", "ndarray"):
+            return ARRAY
+        if known == ("numpy._core.multiarray", "_reconstruct"):
+            return _array
         if known not in ALLOWED:
             raise pickle.UnpicklingError(f"names {module}.{name}")
         return super().find_class(module, name)

@@ -103,11 +103,64 @@ def test_a_file_that_would_call_something_else_is_not_obeyed(folder: Path, tmp_p
 
     (whole,) = folder.glob(f"*{SUFFIX}")
     path = tmp_path / whole.name
-    path.write_bytes(pickle.dumps(Harmful()))
+    content = pickle.dumps(Harmful())
+    path.write_bytes(module._mark(content) + content)
     assert module._read(path) is None
     assert not (tmp_path / "called").exists()
     with pytest.raises(pickle.UnpicklingError, match="names"):
-        module._Unpickler(io.BytesIO(path.read_bytes())).load()
+        module._Unpickler(io.BytesIO(content)).load()
+
+
+def test_bytes_are_never_taken_for_objects() -> None:
+    class Forged:
+        def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+            return np.ndarray, ((1,), np.dtype("O"), b"A" * 8)
+
+    with pytest.raises(TypeError, match="not callable"):
+        module._Unpickler(io.BytesIO(pickle.dumps(Forged(), protocol=5))).load()
+
+
+@pytest.mark.parametrize("array", [np.arange(6.0).reshape(2, 3).T[::2], np.array([None, "b"])])
+def test_arrays_of_all_kinds_are_read(array: Any) -> None:
+    content = pickle.dumps(array, protocol=5)
+    np.testing.assert_array_equal(module._Unpickler(io.BytesIO(content)).load(), array)
+
+
+@pytest.mark.parametrize("place", [0.001, 0.5, 0.999])
+def test_a_file_damaged_anywhere_is_noticed(
+    folder: Path, tmp_path: Path, place: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    (whole,) = folder.glob(f"*{SUFFIX}")
+    content = bytearray(whole.read_bytes())
+    at = int(place * len(content))
+    content[at : at + 64] = bytes(255 - each for each in content[at : at + 64])
+    path = tmp_path / whole.name
+    path.write_bytes(content)
+    assert module._read(path) is None
+    assert "damaged" in caplog.text
+
+
+def test_another_users_file_is_not_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (whole,) = folder.glob(f"*{SUFFIX}")
+    assert module._read(whole) is not None
+    monkeypatch.setattr(module, "_me", lambda: os.getuid() + 1)
+    assert module._read(whole) is None
+    assert "another user's" in caplog.text
+
+
+@pytest.mark.usefixtures("no_lessons")
+def test_where_nothing_can_be_written_what_is_there_is_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError("read-only file system")
+
+    monkeypatch.setattr(module, "FileLock", refuse)
+    monkeypatch.setattr(os, "utime", refuse)
+    Quick(folder=folder).fit(source_trials(), {})
+    assert not caplog.text
 
 
 def test_of_two_that_ask_at_once_one_learns(
@@ -142,8 +195,13 @@ def test_the_longest_unused_files_are_deleted(tmp_path: Path) -> None:
         path.touch()
         path.with_suffix(".lock").touch()
     old = tmp_path / f"0{SUFFIX}"
-    os.utime(old, (1, 1))
+    part = tmp_path / "killed.part"
+    part.touch()
+    for each in (old, old.with_suffix(".lock"), part):
+        os.utime(each, (1, 1))
     Quick(folder=tmp_path).fit(source_trials(), {})
     assert len(list(tmp_path.glob(f"*{SUFFIX}"))) == MOST
     assert not old.exists()
     assert not old.with_suffix(".lock").exists()
+    assert not part.exists()
+    assert (tmp_path / "1.lock").exists()
