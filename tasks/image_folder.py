@@ -4,7 +4,7 @@ An image belongs to the topmost folder on its way that holds images itself, and 
 class is that folder's path: ``cat/1.png`` and ``cat/small/2.png`` are both `cat`,
 ``Greek/alpha/1.png`` is `Greek/alpha`. With ``depth=1`` the class is the first
 folder of the path whatever lies below. Folders that only wrap another are passed through,
-also beside folders without images.
+also beside folders without images and images that lie in none.
 Top folders named train and val, valid, validation, dev or test (also ``training_set``,
 ``Test images`` and the like) are taken as parts; what holds images in one part is a class in
 all. One of them that holds all images is passed through too. Where none of them holds folders
@@ -64,7 +64,8 @@ def open_folder(location: str, options: Options, cache: Path) -> ImageSource:
     path = Path(location)
     depth = options.integer("depth", None)
     root = path if path.is_dir() else archive.extract(path, cache, SUFFIXES)
-    root = _inside(_unwrapped(root), options.own.get("within"), location)
+    way = _inside(_unwrapped(root), options.own.get("within"), location)
+    root = way[-1]
     found = {file.relative_to(root): file for file in _images(root)}
     if not found:
         raise ValueError(f"need images in a folder for each class, found no image: {location}")
@@ -73,6 +74,7 @@ def open_folder(location: str, options: Options, cache: Path) -> ImageSource:
     holders = {below.parent for names in by_part.values() for _, below in names}
     labelled = {part: _labelled(names, holders, depth) for part, names in by_part.items()}
     lost = len(found) - sum(len(names) for names in labelled.values())
+    lost += sum(len(_own_images(folder)) for folder in way[:-1])
     if not labelled["train"]:
         raise ValueError(
             f"need images in a folder for each class, found {len(found)} in none: {location}"
@@ -80,7 +82,7 @@ def open_folder(location: str, options: Options, cache: Path) -> ImageSource:
     if lost:
         log.warning("ignored %d images outside any class folder: %s", lost, location)
     classes = tuple(sorted({name for _, name in labelled["train"]}))
-    _tell_repeated(classes, location)
+    _tell_doubtful(classes, location)
     code = {name: position for position, name in enumerate(classes)}
     labels: dict[str, Rows] = {}
     openers = {}
@@ -155,34 +157,39 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _unwrapped(root: Path) -> list[Path]:
-    """The way down through folders whose only images lie in one folder of folders."""
+    """The way down through folders whose only folder of images is one of folders."""
     way = [root]
-    while not _holds_images(way[-1]):
-        below = _folders(way[-1])
-        full = list(islice((path for path in below if any(_images(path))), 2))
-        if len(full) != 1 or not _folders(full[0]):
+    while True:
+        full = list(islice((path for path in _folders(way[-1]) if any(_images(path))), 2))
+        if len(full) != 1 or not (inside := _folders(full[0])):
             break
-        if len(below) > 1 and _holds_images(full[0]):
-            break  # a class, the others of which are empty
+        # A folder with images of its own is a class, unless it is seen to hold parts. Those in
+        # the root belong to no class in any case.
+        if _own_images(full[0]) and not any(_part(folder.name) == "train" for folder in inside):
+            break
         way.append(full[0])
     return way
 
 
-def _holds_images(folder: Path) -> bool:
-    """Whether some lie in itself."""
-    return any(path.suffix.lower() in SUFFIXES for path in folder.iterdir())
+def _own_images(folder: Path) -> list[Path]:
+    """Those that lie in itself."""
+    return [
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in SUFFIXES and not _hidden(path.name) and not path.is_dir()
+    ]
 
 
-def _inside(way: list[Path], within: str | None, location: str) -> Path:
-    """The end of the way, or the folder of that name in it, or else in one on the way."""
+def _inside(way: list[Path], within: str | None, location: str) -> list[Path]:
+    """The way, or that from the folder of that name at its end, or else on it."""
     if within is None:
-        return way[-1]
+        return way
     inner = PurePosixPath(within)
     if inner.is_absolute() or ".." in inner.parts:
         raise ValueError(f"within must name a folder below {location}, got {within!r}")
     for base in reversed(way):
         if (base / inner).is_dir():
-            return _unwrapped(base / inner)[-1]
+            return _unwrapped(base / inner)
     raise FileNotFoundError(f"no folder {within!r} in {location}")
 
 
@@ -239,17 +246,26 @@ def _shared(names: Iterable[PurePosixPath]) -> set[PurePosixPath]:
     return {below for below, found in tops.items() if len(found) > 1}
 
 
-def _tell_repeated(classes: Sequence[str], location: str) -> None:
-    """Warns where two or three top folders hold the same classes, as parts do.
+def _tell_doubtful(classes: Sequence[str], location: str) -> None:
+    """Warns where folders that may have been meant as parts are taken for classes.
 
-    More of them, or of different classes, are more likely groups: alphabets, say.
+    Two or three top folders that hold the same classes are more likely parts; more of them, or
+    of different classes, groups: alphabets, say. And so is a folder of classes named as a part.
     """
     below: dict[str, set[str]] = {}
     for name in classes:
         top, _, rest = name.partition("/")
         below.setdefault(top, set()).add(rest)
     held = list(below.values())
-    if len(held) in (2, 3) and "" not in held[0] and all(each == held[0] for each in held):
+    above = [folder for name in classes for folder in PurePosixPath(name).parents]
+    named = sorted({str(folder) for folder in above if _part(folder.name)})
+    if named:
+        log.warning(
+            "%s hold no parts but classes here, for other folders of images lie beside them: %s",
+            ", ".join(named[:5]),
+            location,
+        )
+    elif len(held) in (2, 3) and "" not in held[0] and all(each == held[0] for each in held):
         log.warning(
             "%s each hold %s, taken for %d classes; parts are named train, val and test: %s",
             " and ".join(below),

@@ -90,6 +90,46 @@ def test_a_folder_beside_others_without_images_is_passed_through(tmp_path: Path)
         assert (chosen.classes, chosen.test) == (("a", "b"), None)
 
 
+def test_images_beside_a_wrapped_dataset_are_passed_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = fill(tmp_path / "zoo", "data/train/a", "data/train/b", "data/test/a", "data/test/b")
+    draw(root / "preview.png")
+    draw(root / "data" / "cover.png")
+    draw(root / "data" / "._cover.png")
+    (root / "pages.png").mkdir()
+    data = prepare("image_folder", str(root))
+    assert data.classes == ("a", "b")
+    assert data.test is not None
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert told == f"ignored 2 images outside any class folder: {root}"
+
+
+def test_a_hidden_image_does_not_stop_the_way_down(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = fill(tmp_path / "zoo", "data/train/a", "data/train/b", "data/test/a", "data/test/b")
+    draw(root / "._x.png")
+    assert prepare("image_folder", str(root)).classes == ("a", "b")
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("folders", "named"),
+    [
+        (("docs", "data/train/a", "data/train/b", "data/test/a"), "data/test, data/train"),
+        (("sample", "train/a", "train/b"), "train"),
+    ],
+)
+def test_parts_taken_for_groups_of_classes_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, folders: tuple[str, ...], named: str
+) -> None:
+    root = fill(tmp_path / "zoo", *folders)
+    assert set(prepare("image_folder", str(root)).classes) == set(folders)
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert told.startswith(f"{named} hold no parts but classes here")
+
+
 def test_a_class_beside_empty_ones_wraps_no_others(tmp_path: Path) -> None:
     fill(tmp_path / "zoo", "cat", "cat/small", "cat/large")
     (tmp_path / "zoo" / "dog").mkdir()
