@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -36,6 +37,9 @@ ARCHITECTURE, SEED, RESULT = "architecture", "seed", "metanas:result"
 
 ATTEMPTS = 3
 """A trial that loses so many workers is to blame itself."""
+
+MAKER_WAIT = 5.0
+"""Seconds for a new study to be told its plan; then its maker is taken to be gone."""
 
 NAMES = re.compile(r"[\w.:+-]+")
 
@@ -90,33 +94,8 @@ def open_study(
     if not NAMES.fullmatch(name):
         raise ValueError(f"a study's name is made of letters, digits and . _ : + -, got {name!r}")
 
-    def opened() -> optuna.Study:
-        try:
-            made = optuna.create_study(study_name=name, storage=storage, directions=plan.directions)
-            made.set_user_attr(PLAN, {**vars(plan), "objectives": list(plan.objectives)})
-        except DuplicatedStudyError:
-            pass
-        return optuna.load_study(study_name=name, storage=storage, sampler=sampler, pruner=pruner)
-
-    def planned() -> Plan | None:
-        known = Plan.of(study)
-        if known is None and not study.get_trials(deepcopy=False):
-            # Its maker was killed between the two calls above.
-            study.set_user_attr(PLAN, {**vars(plan), "objectives": list(plan.objectives)})
-            return plan
-        return known
-
-    study = patiently(opened)
-    known = patiently(planned)
-    if known is None:
-        raise ValueError(f"study {name!r} was not made by metanas; choose another name")
-    for field, wanted in vars(plan).items():
-        if (was := getattr(known, field)) != wanted:
-            raise ValueError(
-                f"study {name!r} has {field} {_told(was)} and cannot go on with {_told(wanted)}; "
-                f"choose another name"
-            )
-    return study
+    made = patiently(lambda: _create(storage, name, plan))
+    return _opened(storage, name, plan, sampler, pruner, made=made)
 
 
 def new_study(
@@ -127,7 +106,7 @@ def new_study(
     *,
     taken: Collection[str] = (),
 ) -> optuna.Study:
-    """A study that no other process has, under a name made for it.
+    """A study made now, under a name that no other has.
 
     Args:
         taken: names that it must not have, besides those of the studies that there are.
@@ -135,15 +114,58 @@ def new_study(
 
     def made() -> str | None:
         name = unused_name(plan.task, {*study_names(storage), *taken})
-        try:
-            optuna.create_study(study_name=name, storage=storage, directions=plan.directions)
-        except DuplicatedStudyError:
-            return None  # another process took the name just now
-        return name
+        # If not, another process took the name just now.
+        return name if _create(storage, name, plan) else None
 
     while (name := patiently(made)) is None:
         pass
-    return open_study(storage, name, plan, sampler, pruner)
+    return _opened(storage, name, plan, sampler, pruner, made=True)
+
+
+def _create(storage: optuna.storages.BaseStorage, name: str, plan: Plan) -> bool:
+    """Makes a study, as yet without its plan; False if there is one of that name."""
+    try:
+        optuna.create_study(study_name=name, storage=storage, directions=plan.directions)
+    except DuplicatedStudyError:
+        return False
+    return True
+
+
+def _opened(
+    storage: optuna.storages.BaseStorage,
+    name: str,
+    plan: Plan,
+    sampler: optuna.samplers.BaseSampler | None,
+    pruner: optuna.pruners.BasePruner | None,
+    *,
+    made: bool,
+) -> optuna.Study:
+    """A study that there is; given its plan by who made it.
+
+    Raises:
+        ValueError: it searches for something else.
+    """
+
+    def loaded() -> optuna.Study:
+        return optuna.load_study(study_name=name, storage=storage, sampler=sampler, pruner=pruner)
+
+    study = patiently(loaded)
+    told = {**vars(plan), "objectives": list(plan.objectives)}
+    give_up = time.monotonic() + (0 if made else MAKER_WAIT)
+    while (known := patiently(lambda: Plan.of(study))) is None:
+        if patiently(lambda: study.get_trials(deepcopy=False)):
+            raise ValueError(f"study {name!r} was not made by metanas; choose another name")
+        if time.monotonic() < give_up:
+            time.sleep(0.1)
+            continue
+        patiently(lambda: study.set_user_attr(PLAN, told))
+    for field, wanted in vars(plan).items():
+        if (was := getattr(known, field)) != wanted:
+            raise ValueError(
+                f"study {name!r} has {field} {_told(was)} and cannot go on with {_told(wanted)}; "
+                f"choose another name"
+            )
+    return study
 
 
 def _told(value: object) -> str:
