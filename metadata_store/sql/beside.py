@@ -22,6 +22,7 @@ from metadata_store.sql.connect import (
     check_writable,
     make_engine,
     reading,
+    shown,
     use_write_ahead_log,
 )
 
@@ -47,6 +48,11 @@ def beside(url: str, name: str) -> str:
         return engine.url.render_as_string(hide_password=False)
     path = Path(str(engine.url.database))
     return f"sqlite:///{path.with_name(f'{path.stem}.{name}{path.suffix}')}"
+
+
+def without_password(url: str) -> str:
+    """Such a URL as people may see it."""
+    return shown(make_engine(url))
 
 
 def exists(url: str) -> bool:

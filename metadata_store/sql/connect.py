@@ -191,6 +191,7 @@ def _sqlite(url: str, rest: str) -> sa.Engine:
         raise UnreadableStore(f"cannot open the store: {url}: there is no folder {path.parent}")
     if path.exists() and not path.is_file():
         raise UnreadableStore(f"cannot open the store: {url}: {path} is no file")
+    _check_log(url, path)
     sealed = _is_sealed(path)
     pool: dict[str, Any] = {"poolclass": sa.NullPool} if sealed else {"max_overflow": -1}
     engine = sa.create_engine(
@@ -218,6 +219,20 @@ def _sqlite(url: str, rest: str) -> sa.Engine:
     return engine
 
 
+def _check_log(url: str, path: Path) -> None:
+    """Refuses a file whose last changes are in a log that SQLite may not read here.
+
+    Raises:
+        UnreadableStore: they are.
+    """
+    log = _with(path, "wal")
+    if path.is_file() and not _in_reach(path) and log.exists() and not _with(path, "shm").exists():
+        raise UnreadableStore(
+            f"cannot open the store: {url}: its last writer was killed and left {log.name}; "
+            f"open it once where {log.parent} can be written to"
+        )
+
+
 def _is_sealed(path: Path) -> bool:
     """Whether an SQLite file is at rest in a folder that this user cannot write to.
 
@@ -230,11 +245,21 @@ def _is_sealed(path: Path) -> bool:
     """
     if not path.is_file():
         return False
-    real = path.resolve()
+    return not _in_reach(path) and not any(
+        _with(path, kind).exists() for kind in ("wal", "journal")
+    )
+
+
+def _in_reach(path: Path) -> bool:
+    """Whether this user can write to the folder of the real file."""
     effective = os.access in os.supports_effective_ids
-    writable = os.access(real.parent, os.W_OK, effective_ids=effective)
-    logs = (real.with_name(f"{real.name}-{kind}") for kind in ("wal", "journal"))
-    return not writable and not any(log.exists() for log in logs)
+    return os.access(path.resolve().parent, os.W_OK, effective_ids=effective)
+
+
+def _with(path: Path, kind: str) -> Path:
+    """The real file's log, journal or shared memory."""
+    real = path.resolve()
+    return real.with_name(f"{real.name}-{kind}")
 
 
 def _read_sealed(engine: sa.Engine, path: Path) -> None:

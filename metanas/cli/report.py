@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from argparse import Namespace
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from metadata_store.records import Task
     from metadata_store.store import MetadataStore
+
+log = logging.getLogger(__name__)
 
 BESIDES = ("name", "out", "store", "json", "verbose", "run", "output")
 """What is not about a recommendation, and so goes with a study too."""
@@ -36,20 +39,29 @@ def add_commands(commands: Commands) -> None:
 
 
 def _report(given: Namespace) -> None:
-    from metadata_store.errors import UnknownTask
+    from metadata_store.errors import StoreError, UnknownTask
     from metanas.report import document
     from metanas.search.study import known_study, planned_names
 
     check_writable(given.out)
     parts: list[str] = []
-    with opened(given) as store, _studies(given) as storage:
-        searched = given.name in planned_names(storage)
+    with opened(given) as store, ExitStack() as stack:
+        task, unknown = None, None
         try:
             task = store.task(given.name)
         except UnknownTask as error:
-            if not searched:
-                raise UnknownTask(f"{error}; nor is there a study of that name") from None
-            task = None
+            unknown = error
+        searched = False
+        try:
+            storage = stack.enter_context(_studies(given))
+            searched = given.name in planned_names(storage)
+        except StoreError as error:
+            if task is None:
+                raise
+            log.warning("without the searches of that name: %s", error)
+        if not searched and unknown is not None:
+            raise UnknownTask(f"{unknown}; nor is there a study of that name") from None
+        if task is None:
             _check_unused(given)
         if searched:
             parts += _of_search(known_study(storage, given.name), store)

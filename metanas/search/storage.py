@@ -9,9 +9,9 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import optuna
 from optuna.exceptions import StorageInternalError
@@ -25,6 +25,7 @@ from metadata_store.sql.beside import (
     engine_options,
     exists,
     take_turns,
+    without_password,
 )
 
 Result = TypeVar("Result")
@@ -32,6 +33,9 @@ Result = TypeVar("Result")
 MEMORY = "memory://"
 PATIENCE = 180.0
 """Seconds a database may be out of reach before a search gives up."""
+
+NO_COLUMN = "42703"
+"""PostgreSQL's code for it."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 
@@ -53,8 +57,7 @@ def open_storage(url: str, *, make: bool = True) -> Iterator[optuna.storages.Bas
     check(where)
     try:
         storage = patiently(
-            lambda: optuna.storages.RDBStorage(where, engine_kwargs=engine_options(where)),
-            patience=LONGEST_PAUSE,
+            lambda: _database(where, where, engine_options(where)), patience=LONGEST_PAUSE
         )
     except LostStore as error:  # nothing is lost that was never open
         raise UnreadableStore(f"cannot open {error}") from error
@@ -80,7 +83,7 @@ def read_storage(url: str) -> Iterator[optuna.storages.BaseStorage]:
         with open_storage(url, make=False) as storage:
             yield storage
         return
-    copied = optuna.storages.RDBStorage("sqlite://", engine_kwargs=copy_of(where))
+    copied = _database("sqlite://", where, copy_of(where))
     try:
         with copied.engine.connect() as connection:
             # What was written to the copy would be gone with it.
@@ -89,6 +92,22 @@ def read_storage(url: str) -> Iterator[optuna.storages.BaseStorage]:
     finally:
         copied.remove_session()
         copied.engine.dispose()
+
+
+def _database(url: str, named: str, options: Mapping[str, Any]) -> optuna.storages.RDBStorage:
+    """Optuna's tables in a database, made where there are none.
+
+    Args:
+        named: the URL that people know it by.
+        options: of `sqlalchemy.create_engine`.
+
+    Raises:
+        UnreadableStore: the tables are another version's.
+    """
+    try:
+        return optuna.storages.RDBStorage(url, engine_kwargs=dict(options))
+    except RuntimeError as error:
+        raise UnreadableStore(f"cannot open {without_password(named)}: {error}") from error
 
 
 def quiet() -> None:
@@ -105,6 +124,7 @@ def patiently(call: Callable[[], Result], *, patience: float = PATIENCE) -> Resu
 
     Raises:
         LostStore: the database stays out of reach; the message is one line.
+        UnreadableStore: its tables are not those of searches; likewise.
     """
     give_up = time.monotonic() + patience
     pause = FIRST_PAUSE
@@ -115,6 +135,8 @@ def patiently(call: Callable[[], Result], *, patience: float = PATIENCE) -> Resu
             # The store's definite answers, such as an unknown task, are the other subclasses.
             if isinstance(error, StoreError) and type(error) not in (StoreError, LostStore):
                 raise
+            if _definite(error):
+                raise UnreadableStore(f"the database of the search: {_line(error)}") from error
             if time.monotonic() + pause > give_up:
                 raise LostStore(f"the database of the search: {_line(error)}") from error
             logging.getLogger(__name__).info("trying again in %.1f s: %s", pause, _line(error))
@@ -122,9 +144,22 @@ def patiently(call: Callable[[], Result], *, patience: float = PATIENCE) -> Resu
         pause = min(2 * pause, LONGEST_PAUSE)
 
 
-def _line(error: Exception) -> str:
+def _definite(error: BaseException) -> bool:
+    """Whether the database was reached and has tables of these names that are others'.
+
+    That there is no such table, or already one, may pass: another process may be making them.
+    """
+    *_, cause = _causes(error)
+    return str(cause).startswith("no such column") or getattr(cause, "sqlstate", "") == NO_COLUMN
+
+
+def _line(error: BaseException) -> str:
     """What the database said, not what Optuna says about it."""
-    cause: BaseException = error
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
+    *_, cause = _causes(error)
     return next(iter(str(cause).strip().splitlines()), type(cause).__name__)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__

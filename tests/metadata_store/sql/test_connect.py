@@ -120,6 +120,22 @@ def test_while_its_owner_writes_it_is_read_as_any_store(url: str) -> None:
         folder.chmod(0o755)
 
 
+def test_a_log_that_a_killed_writer_left_where_nothing_can_be_written_is_told(url: str) -> None:
+    path = Path(url.removeprefix("sqlite:///"))
+    log = path.with_name(f"{path.name}-wal")
+    path.parent.chmod(0o755)
+    with open_store(url) as owned:
+        owned.add_trials([a_trial(1)])
+        left = log.read_bytes()
+    log.write_bytes(left)
+    path.parent.chmod(0o555)
+    with user(NOBODY), pytest.raises(UnreadableStore, match=r"killed and left a\?b #c\.db-wal; op"):
+        open_store(url)
+    path.parent.chmod(0o755)
+    with open_store(url) as owned:
+        assert owned.info().trials == 2
+
+
 @pytest.fixture
 def elsewhere() -> Iterator[Path]:
     """A folder that any user may write to."""

@@ -77,6 +77,16 @@ def test_studies_that_are_no_database_are_wrong_input(metanas: CommandLine, tmp_
     assert "not a database" in metanas.wrong("store", "push-mlflow", "--study", "none")
 
 
+def test_a_task_is_reported_on_although_the_studies_are_no_database(
+    metanas: CommandLine, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "store.studies.db").write_text("hello\n")
+    file = tmp_path / "one.html"
+    metanas.ok("report", "one", "--out", str(file), "--space", "mini", "--predictor", "ridge")
+    assert "Recommended" in file.read_text("utf-8")
+    assert "without the searches of that name: " in caplog.text
+
+
 def test_a_task_and_a_study_of_one_name_share_a_page(metanas: CommandLine, tmp_path: Path) -> None:
     searched(metanas, tmp_path, "target")
     file = tmp_path / "target.html"

@@ -1,6 +1,7 @@
+import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
 import optuna
@@ -10,7 +11,7 @@ from optuna.exceptions import StorageInternalError
 from metadata_store.errors import LostStore, StoreError, UnknownTask, UnreadableStore
 from metadata_store.sql import connect
 from metadata_store.store import open_store
-from metanas.search import storage
+from metanas.search import storage, study
 from metanas.search.storage import open_storage, patiently, read_storage
 
 
@@ -158,3 +159,32 @@ def test_transactions_on_one_file_queue(tmp_path: Path) -> None:
         twin = optuna.load_study(study_name="one", storage=other)
         popped = [each.ask().number for _ in range(10) for each in (study, twin)]
     assert sorted(popped) == list(range(20))
+
+
+@pytest.mark.parametrize("opener", [open_storage, read_storage])
+def test_tables_of_another_program_are_told_at_once(
+    tmp_path: Path, opener: Callable[..., AbstractContextManager[optuna.storages.BaseStorage]]
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "s.studies.db")) as other, other:
+        other.execute("CREATE TABLE studies (name TEXT)")
+    begin = time.monotonic()
+    with (
+        pytest.raises(UnreadableStore, match="the search: no such column: studies"),
+        opener(f"sqlite:///{tmp_path / 's.db'}") as studies,
+    ):
+        study.study_names(studies)
+    assert time.monotonic() - begin < 10
+
+
+@pytest.mark.parametrize("opener", [open_storage, read_storage])
+def test_tables_of_another_version_are_told_with_the_file(
+    tmp_path: Path, opener: Callable[..., AbstractContextManager[optuna.storages.BaseStorage]]
+) -> None:
+    url = f"sqlite:///{tmp_path / 's.db'}"
+    with open_storage(url):
+        pass
+    with closing(sqlite3.connect(tmp_path / "s.studies.db")) as file, file:
+        file.execute("UPDATE alembic_version SET version_num='v9.9.9'")
+        file.execute("UPDATE version_info SET schema_version=99")
+    with pytest.raises(UnreadableStore, match=r"s\.studies\.db: .*no longer compatible"):
+        opener(url).__enter__()
