@@ -8,9 +8,9 @@ architecture goes through all tasks, so that an unfinished build is balanced too
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import product
 from pathlib import Path
 
@@ -24,16 +24,21 @@ from metadata_store.table import write_table
 from metanas.assemble import make_evaluator, space_by_name
 from metanas.distribute.spread import Processes, Spread
 from metanas.evaluators.fused import Fused
+from metanas.evaluators.scratch import image_mark
 from metanas.networks.fused_cells import NotAlike
 from metanas.protocols import SearchSpace
 from metanas.settings import ExperienceSettings, Named, TaskSettings
 from metanas.spaces.random_chooser import RandomChooser
 from metanas.train import train, train_together
-from tasks.load import images_of
+from tasks.load import TaskData, images_of
 from tasks.register import location_of, register, relocated
 
 Progress = Callable[[int, int, str], None]
 """Called with steps done, steps in all, and what is going on."""
+
+RECIPE, IMAGES = "recipe_mark", "image_mark"
+MARKS = {RECIPE: "trained by another recipe", IMAGES: "trained on other images"}
+"""Extras of a trial that tell what it is not to be compared with; older ones lack them."""
 
 IN_VAIN = 2_000
 """Draws in a row that gave nothing new, after which a space is looked at closer."""
@@ -101,7 +106,7 @@ def build(
     chosen = draw(space, settings)
     # Not before the settings are known to make sense: this changes the store.
     tasks = [_registered(each, store, progress) for each in settings.tasks]
-    known = _known(settings.source, evaluator.recipe.epochs, space, store, tasks)
+    known, marks = _known(settings.source, evaluator.recipe.epochs, space, store, tasks)
     jobs, total = [], 0
     # Groups are the same whatever is known already, so that one cut off is found again by its
     # checkpoint.
@@ -121,8 +126,12 @@ def build(
             if missing:
                 named = settings.source, settings.space, settings.evaluator
                 jobs.append(Job(task, missing, seed, *named, checkpoints))
-    for task in {job.task.name: job.task for job in jobs}.values():
-        _require_known_images(task)
+    waiting = {job.task.name for job in jobs}
+    for task in tasks:
+        now = {RECIPE: evaluator.recipe_mark}
+        if task.name in waiting:
+            now[IMAGES] = image_mark(_known_images(task))
+        _check_marks(settings.source, task, marks[task.name], now)
     done = total - sum(len(job.architectures) for job in jobs)
     added = 0
     with closing((spread or Processes(1))(run, jobs)) as finished:
@@ -139,13 +148,14 @@ def build(
 
 def _known(
     source: str, epochs: int, space: SearchSpace, store: MetadataStore, tasks: Sequence[Task]
-) -> set[object]:
-    """What is trained already.
+) -> tuple[set[object], dict[str, Mapping[str, float]]]:
+    """What is trained already, and by task the extras of a trial that tell recipe and images.
 
     Raises:
         ValueError: it was trained for another number of epochs, or as networks of another size.
     """
     known: set[object] = set()
+    marks: dict[str, Mapping[str, float]] = {task.name: {} for task in tasks}
     for task in tasks:
         sized = False
         for trial in store.trials(task=task.name):
@@ -159,8 +169,22 @@ def _known(
             if not sized and trial.architecture.space == space.name and "params" in trial.extras:
                 _check_size(trial, space, task)
                 sized = True
+            if not marks[task.name] and trial.extras.keys() >= MARKS.keys():
+                marks[task.name] = trial.extras
             known.add(trial.identity)
-    return known
+    return known, marks
+
+
+def _check_marks(
+    source: str, task: Task, known: Mapping[str, float], now: Mapping[str, float]
+) -> None:
+    """Raises ValueError: what is known was made otherwise."""
+    for name, mark in now.items():
+        if known.get(name, mark) != mark:
+            raise ValueError(
+                f"source {source!r} has trials on {task.name} {MARKS[name]}; "
+                f"these need another source or another store"
+            )
 
 
 def _check_size(trial: Trial, space: SearchSpace, task: Task) -> None:
@@ -214,7 +238,7 @@ def _registered(wanted: TaskSettings, store: MetadataStore, progress: Progress) 
     return task
 
 
-def _require_known_images(task: Task) -> None:
+def _known_images(task: Task) -> TaskData:
     """Raises ValueError: other images lie where the task's are looked for."""
     data = images_of(task)
     known = task.n_samples, task.n_classes, task.input_shape
@@ -225,6 +249,7 @@ def _require_known_images(task: Task) -> None:
             f"task {task.name!r} is known with {told[0]}, {task.data} holds {told[1]}; "
             f"choose another name or store"
         )
+    return data
 
 
 def run(job: Job) -> Finished:
@@ -236,8 +261,9 @@ def run(job: Job) -> Finished:
         trained = train_together(job.architectures, job.task, **told)
     else:
         trained = [train(each, job.task, **told) for each in job.architectures]
+    marks = {RECIPE: evaluator.recipe_mark, IMAGES: image_mark(images_of(job.task))}
     return Finished(
-        tuple(each.trial for each in trained),
+        tuple(replace(each.trial, extras={**each.trial.extras, **marks}) for each in trained),
         frozenset(each.checkpoint for each in trained if each.checkpoint is not None),
     )
 
@@ -266,6 +292,8 @@ def _best(trial: Trial) -> str:
 def export(store: MetadataStore, sources: Sequence[str], folder: Path) -> int:
     """Writes each source's trials as ``<source>.parquet``, and all their tasks as ``tasks.json``.
 
+    Tasks that the folder has already stay in it.
+
     Of a task's data only the file's name and options are kept: the images are not
     shipped, and where they lay says nothing to others.
 
@@ -273,7 +301,8 @@ def export(store: MetadataStore, sources: Sequence[str], folder: Path) -> int:
         How many trials were written.
 
     Raises:
-        ValueError: a source has no trials, or a name that no file can have; nothing is written.
+        ValueError: a source has no trials, a name that no file can have, or the folder's tasks
+            cannot be read; nothing is written.
     """
     batch = store.batch()
     trials = {source: batch.where(source=source) for source in sources}
@@ -284,11 +313,25 @@ def export(store: MetadataStore, sources: Sequence[str], folder: Path) -> int:
             raise ValueError(f"need a source that can name a file, got {source!r}")
     names = sorted({name for found in trials.values() for name in found.present("task")})
     tasks = [_shipped(store.task(name)) for name in names]
+    # Of tables that stay in the folder.
+    tasks += [each for each in _shipped_before(folder) if each["name"] not in names]
+    tasks.sort(key=lambda each: str(each["name"]))
     folder.mkdir(parents=True, exist_ok=True)
     for source, found in trials.items():
         write_table(folder / f"{source}.parquet", [found])
     (folder / TASKS).write_text(json.dumps(tasks, indent=1) + "\n", encoding="utf-8")
     return sum(map(len, trials.values()))
+
+
+def _shipped_before(folder: Path) -> list[dict[str, object]]:
+    file = folder / TASKS
+    if not file.exists():
+        return []
+    try:
+        known: list[dict[str, object]] = json.loads(file.read_text("utf-8"))
+        return [each for each in known if Task(**each).name]  # type: ignore[arg-type]
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{file} holds no tasks: {error}") from error
 
 
 def _shipped(task: Task) -> dict[str, object]:

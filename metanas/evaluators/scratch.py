@@ -111,6 +111,17 @@ class Scratch:
         augment = augmentation(self.recipe.augment, data.train.images, data.train.labels)
         return Lesson(data, self.recipe, augment, seed=seed, device=self.device)
 
+    @property
+    def recipe_mark(self) -> float:
+        """A whole number that tells recipes apart, for a trial's extras.
+
+        What a recipe leaves at its default plays no part, so that one written before an option
+        existed stays the same.
+        """
+        default = asdict(Recipe())
+        told = {name: each for name, each in asdict(self.recipe).items() if each != default[name]}
+        return _number(hashlib.blake2b(json.dumps(told, sort_keys=True).encode()).hexdigest())
+
     def path(
         self,
         module: nn.Module,
@@ -217,6 +228,16 @@ def channel_statistics(images: Tensor) -> tuple[list[float], list[float]]:
         # A channel that never changes carries nothing; one step of grey divides it safely.
         stds.append(max(math.sqrt(float(share @ (scale - mean).square())), 1 / 255))
     return means, stds
+
+
+def image_mark(data: TaskData) -> float:
+    """A whole number that tells the images and labels of training and validation apart."""
+    return _number(_digest(data.train, data.val))
+
+
+def _number(digest: str) -> float:
+    """As many bits of it as any float holds."""
+    return float(int(digest[:12], 16))
 
 
 def _digest(*parts: Split) -> str:

@@ -275,10 +275,12 @@ def test_another_experiment_under_the_same_names_is_an_error(
     store, _ = experienced
     longer = replace(SETTINGS, evaluator=SETTINGS.evaluator.but(epochs=2))
     wider = replace(SETTINGS, space=SETTINGS.space.but(width=8))
+    slower = replace(SETTINGS, evaluator=SETTINGS.evaluator.but(lr=0.01))
     other = replace(SETTINGS.tasks[0], data="gratings#n=60&size=12&ways=3")
     for settings, said in (
         (wider, "parameters on one where this space makes them of"),
         (longer, "has trials of 1 epochs on one; those of 2 need another source"),
+        (slower, "has trials on one trained by another recipe; these need another source"),
         (replace(SETTINGS, tasks=(other,)), "task 'one' is known with synthetic data"),
     ):
         with pytest.raises(ValueError, match=said):
@@ -310,7 +312,7 @@ def of_folder(data: str, architectures: int) -> ExperienceSettings:
 
 def test_a_known_tasks_images_are_read_where_the_settings_say(tmp_path: Path) -> None:
     old = images(tmp_path / "old" / "photos", bright=False)
-    new = images(tmp_path / "new" / "photos", bright=True)
+    new = images(tmp_path / "new" / "photos", bright=False)
     store = MemoryStore()
     built_here(of_folder(old, 1), store, tmp_path)
     jobs: list[experience.Job] = []
@@ -346,6 +348,21 @@ def test_other_images_than_a_task_is_known_with_are_refused(tmp_path: Path) -> N
         built_here(of_folder(more, 2), store, tmp_path)
     with pytest.raises(FileNotFoundError, match="not on this machine"):
         built_here(of_folder(str(tmp_path / "none" / "photos"), 2), store, tmp_path)
+    as_many = of_folder(images(tmp_path / "other" / "photos", bright=False), 2)
+    with pytest.raises(ValueError, match="has trials on photos trained on other images"):
+        built_here(as_many, store, tmp_path)
+    assert built_here(replace(as_many, source="others"), store, tmp_path) == 2
+
+
+def test_trials_from_before_they_told_recipe_and_images_are_gone_on_with(tmp_path: Path) -> None:
+    data = images(tmp_path / "photos", bright=True)
+    store = MemoryStore()
+    built_here(of_folder(data, 1), store, tmp_path)
+    (trial,) = store.trials()
+    told = {name: each for name, each in trial.extras.items() if not name.endswith("_mark")}
+    assert len(told) == len(trial.extras) - 2
+    older = holding(store.tasks(), [replace(trial, extras=told)])
+    assert built_here(of_folder(data, 2), older, tmp_path) == 1
 
 
 def built_here(
@@ -414,6 +431,19 @@ def test_sources_exported_together_keep_all_their_tasks(
     tables = [{trial.task for trial in batch} for batch in reference_batches(tmp_path)]
     assert tables == [{"one"}, {"two"}]
     assert reference_tasks(tmp_path) == store.tasks()
+
+
+def test_sources_exported_one_after_the_other_keep_all_their_tasks(
+    experienced: tuple[MemoryStore, list[Trial]], tmp_path: Path
+) -> None:
+    store, told = experienced
+    both = holding(store.tasks(), [replace(each, source=f"on-{each.task}") for each in told])
+    for source in ("on-two", "on-one", "on-two"):
+        experience.export(both, [source], tmp_path)
+    assert reference_tasks(tmp_path) == store.tasks()
+    (tmp_path / "tasks.json").write_text("[1]")
+    with pytest.raises(ValueError, match=r"tasks\.json holds no tasks"):
+        experience.export(both, ["on-one"], tmp_path)
 
 
 def test_a_source_that_names_another_folder_is_refused_before_anything_is_written(

@@ -36,8 +36,6 @@ def test_jobs_run_on_a_cluster_and_their_errors_come_back() -> None:
     )
     assert shown.returncode == 0, shown.stderr
     found = [line for line in shown.stderr.splitlines() if line.startswith("told ")]
-    assert found == [
-        "told [0, 1, 4, 16]",
-        "told ValueError: three is refused",
-        "told WorkerDied: a worker died: The w",
-    ]
+    *ended, died = found
+    assert ended == ["told [0, 1, 4, 16]", "told ValueError: three is refused"]
+    assert died.startswith("told WorkerDied: a worker died: ")
