@@ -317,7 +317,17 @@ def _oracle(settings: SearchSettings, task: Task) -> tuple[SearchSpace, Measure]
     trials = trials.where(space=named.name)
     whole = space_by_name(named) if named.name in NAMED else space_of(trials, named.name)
     evaluator = Recorded(whole, trials)
-    _check_objectives(settings, evaluator.trials.where(task=task.name), where)
+    replayed = evaluator.trials.where(task=task.name)
+    _check_objectives(settings, replayed, where)
+    sources = replayed.present("source")
+    if len(sources) > 1:
+        logging.getLogger(__name__).warning(
+            "%s: trials of %s come from %d sources, %s; they are replayed as if made alike",
+            where,
+            task.name,
+            len(sources),
+            ", ".join(sources[:3]) + (", ..." if len(sources) > 3 else ""),
+        )
     space = restricted(whole, evaluator.trials.architectures)
     return space, replaying(evaluator, task)
 

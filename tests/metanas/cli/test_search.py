@@ -437,6 +437,19 @@ def test_an_objective_that_no_trial_of_the_oracle_has_is_refused(
     assert studies(metanas) == []
 
 
+def test_that_an_oracle_mixes_sources_is_told(
+    metanas: CommandLine, table: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    searched(metanas, table, "--budget", "1", "--sampler", "random")
+    assert "sources" not in caplog.text
+    trials = source_trials_of(["target"])
+    mixed = [replace(each, source=f"lr={at % 4}") for at, each in enumerate(trials)]
+    file = tmp_path / "mixed.parquet"
+    pq.write_table(Trials.of(mixed).table, file)
+    searched(metanas, file, "--budget", "1", "--sampler", "random", "--study", "mixed")
+    assert "trials of target come from 4 sources, lr=0, lr=1, lr=2, ...; th" in caplog.text
+
+
 def studies(metanas: CommandLine) -> list[str]:
     """Names of all studies beside the store."""
     with open_storage(metanas.url) as storage:
