@@ -6,9 +6,10 @@ ICLR 2020.
 
 from __future__ import annotations
 
+import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
@@ -24,7 +25,7 @@ from metanas.meta.deploy import deploy
 from metanas.meta.interval import wilson
 from metanas.meta.meta_architecture import MetaArchitecture
 from metanas.networks.counts import count
-from tasks.episodes import Episodes
+from tasks.episodes import Episodes, count_seen
 from tasks.load import LOADERS, Split, TaskData
 from tasks.one_thread import one_thread
 from tasks.options import Options, compose, parse
@@ -40,6 +41,8 @@ MOST_SUPPORT = 1000
 With the meta-architecture that ships each takes 3 MiB of memory.
 """
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Adapted:
@@ -52,11 +55,14 @@ class Adapted:
         accuracy: on the images held out.
         ci95: half-width of its 95 % interval (Wilson's).
         judged: images held out.
+        seen: of these, how many the meta-architecture was trained or chosen by: the accuracy
+            is too high where there are any. None where it does not tell what it has seen.
         shots: images of each class it adapted to.
         smallest: the class that had no more, where others had; None where that was not why.
         learned: images learned from in all, those of training after it included.
         seconds: that adaptation took, and training after it.
         test_accuracy: on the data's test part; NaN where there is none.
+        test_seen: as `seen`, of the test part.
     """
 
     module: nn.Module
@@ -65,11 +71,13 @@ class Adapted:
     accuracy: float
     ci95: float
     judged: int
+    seen: int | None
     shots: int
     smallest: str | None
     learned: int
     seconds: float
     test_accuracy: float
+    test_seen: int | None
 
 
 def fitted(task: Task, meta: MetaArchitecture) -> Task:
@@ -99,7 +107,8 @@ def adapt(
     """Adapts architecture and weights to a task, and measures on what was held out.
 
     Held out are the validation part and the training images not learned from; the latter
-    only where none of their labels is made wrong on purpose.
+    only where none of their labels is made wrong on purpose. How many of them the
+    meta-architecture has seen is warned of.
 
     Args:
         task: named in the trial.
@@ -146,6 +155,8 @@ def adapt(
     test_accuracy = math.nan
     if test is not None:
         test_accuracy = float(_right(module, test.images, test.labels).mean())
+    seen = _seen(meta, [images for images, _ in held_out], "images held out")
+    test_seen = _seen(meta, [test.images] if test is not None else [], "test images")
     counts = count(module, meta.input_shape)
     extras = {
         "params": float(counts.params),
@@ -157,6 +168,10 @@ def adapt(
     }
     if test is not None:
         extras["test_score"] = test_accuracy
+    if seen is not None and test_seen is not None:
+        extras |= {"seen": float(seen), "test_seen": float(test_seen)}
+    else:
+        log.warning("the meta-architecture's file does not tell if it has seen the images held out")
     values = curve or [accuracy]
     trial = Trial(
         task=task.name,
@@ -176,11 +191,13 @@ def adapt(
         accuracy,
         ci95,
         judged=len(right),
+        seen=seen,
         shots=each,
         smallest=None if smallest is None else data.classes[smallest],
         learned=int(learned.sum()),
         seconds=seconds,
         test_accuracy=test_accuracy,
+        test_seen=test_seen,
     )
 
 
@@ -275,6 +292,21 @@ def _trained(
     if run.diverged:
         raise FloatingPointError(f"training after adaptation diverged in epoch {len(run.values)}")
     return run.module.eval(), list(run.values)
+
+
+def _seen(meta: MetaArchitecture, parts: Sequence[Tensor], what: str) -> int | None:
+    """How many of the images it was trained or chosen by; None where it does not tell."""
+    if not meta.seen:
+        return None
+    seen = sum(count_seen(meta.seen, images) for images in parts)
+    if seen:
+        log.warning(
+            "%d of %d %s were seen in meta-training, so the accuracy on them is too high",
+            seen,
+            sum(map(len, parts)),
+            what,
+        )
+    return seen
 
 
 def _right(module: nn.Module, images: Tensor, labels: Tensor) -> Tensor:

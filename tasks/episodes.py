@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -154,8 +154,8 @@ class Classes:
     @cached_property
     def marks(self) -> dict[int, int]:
         """By a digest of 64 bits of each image that is not of one colour, its class."""
-        pairs = zip(self.images.numpy(), self.labels.tolist(), strict=True)
-        return {_mark(image): label for image, label in pairs if image.min() != image.max()}
+        pairs = zip(_marks(self.images), self.labels.tolist(), strict=True)
+        return {mark: label for mark, label in pairs if mark is not None}
 
     def named(self, number: int) -> tuple[int, int]:
         """A class's position in `names`, and by how many quarters it is turned."""
@@ -296,6 +296,15 @@ def check_unseen(seen: Collection[int], test: Classes) -> None:
         raise ValueError(f"need test classes that the meta-architecture has not seen, got {told}")
 
 
+def count_seen(seen: Collection[int], images: Tensor) -> int:
+    """How many of the images are among those of these `Classes.marks`.
+
+    Args:
+        images: uint8, shape (n, channels, height, width), prepared as the classes' were.
+    """
+    return sum(mark in seen for mark in _marks(images)) if seen else 0
+
+
 def _counted(names: Sequence[str], what: str) -> str:
     """The first few."""
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
@@ -315,6 +324,12 @@ def _drawn(
     taken = torch.stack(drawn)
     numbers = [each for each, _ in chosen]
     return (warped(taken, warp, rng) if warp > 0 else taken), numbers
+
+
+def _marks(images: Tensor) -> Iterator[int | None]:
+    """Of each image; None of one colour, which tells nothing apart."""
+    for image in images.numpy():
+        yield _mark(image) if image.min() != image.max() else None
 
 
 def _mark(image: NDArray[np.uint8]) -> int:

@@ -129,6 +129,7 @@ def _few_shot(adapted: Adapted) -> dict[str, object]:
         "accuracy": adapted.accuracy,
         "ci95": adapted.ci95,
         "judged": adapted.judged,
+        "seen": adapted.seen,
         "seconds": adapted.seconds,
     }
 

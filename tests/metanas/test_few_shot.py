@@ -1,3 +1,4 @@
+import logging
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,8 @@ from metanas.few_shot import Adapted, adapt, fitted
 from metanas.meta.meta_architecture import MetaArchitecture
 from metanas.networks.counts import count
 from metanas.networks.export import export
-from tasks.load import TaskData, prepare
+from tasks.episodes import Classes
+from tasks.load import Split, TaskData, prepare
 from tests.contracts.drawings import drawn_classes
 
 SHAPE = (1, 12, 12)
@@ -88,6 +90,54 @@ def test_the_same_seed_adapts_alike(folder: Path) -> None:
     x = torch.rand(2, *SHAPE)
     assert torch.equal(one.module(x), again.module(x))
     assert not torch.equal(one.module(x), other.module(x))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_seen_in_meta_training_are_counted_and_warned_of(
+    folder: Path, caplog: pytest.LogCaptureFixture, channels: int
+) -> None:
+    fresh = MetaArchitecture.fresh("tnas", OPTIONS, (channels, 12, 12), seed=0)
+    whole = Classes.of(data(folder, fresh))
+    seen = frozenset(whole.only([0, 1]).marks)
+    assert len(seen) == 20
+    meta = replace(fresh, seen=seen)
+    made = adapt(meta, task(folder), data(folder, meta), source="tests", shots=2)
+    assert (made.seen, made.judged) == (20 - 4, 32)
+    assert made.trial.extras["seen"] == 16.0
+    assert "16 of 32 images held out were seen in meta-training" in caplog.text
+
+
+def test_images_never_seen_are_no_cause_for_a_warning(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    others = Classes.of(data(folder)).marks.keys()
+    meta = replace(META, seen=frozenset(mark ^ 1 for mark in others))
+    with caplog.at_level(logging.WARNING):
+        made = adapt(meta, task(folder), data(folder), source="tests")
+    assert (made.seen, made.test_seen, made.trial.extras["seen"]) == (0, 0, 0.0)
+    assert caplog.text == ""
+
+
+def test_test_images_seen_in_meta_training_are_counted_apart(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    prepared = data(folder)
+    kept = replace(prepared, test=prepared.val)
+    kept = replace(kept, val=Split(prepared.val.images.flip(3), prepared.val.labels))
+    shown = Classes(prepared.val.images, prepared.val.labels, prepared.classes)
+    meta = replace(META, seen=frozenset(shown.marks))
+    made = adapt(meta, task(folder), kept, source="tests")
+    assert (made.seen, made.test_seen) == (0, 8)
+    assert "8 of 8 test images were seen" in caplog.text
+
+
+def test_a_meta_architecture_that_does_not_tell_what_it_has_seen_is_warned_of(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = adapted(folder)
+    assert made.seen is None
+    assert "seen" not in made.trial.extras
+    assert "does not tell if it has seen" in caplog.text
 
 
 def test_training_may_go_on_from_the_adapted_weights(folder: Path) -> None:

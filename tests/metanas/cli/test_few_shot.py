@@ -111,6 +111,19 @@ def test_a_registered_task_is_adapted_to_as_well(metanas: CommandLine, tmp_path:
     assert made["mlflow_run"] is None
 
 
+def test_images_that_were_meta_trained_on_are_not_passed_off_as_held_out(
+    metanas: CommandLine, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    many, few = folder(tmp_path / "many", 12, 6), folder(tmp_path / "few", 3, 6, seed=1)
+    metanas.ok("meta-train", "--episodes", many, "--name", "mine", *SMALL, *SHORT, "--no-mlflow")
+    adapt = ("adapt", "--meta", "mine", "--shots", "1", "--no-mlflow")
+    assert metanas.ok(*adapt, many)["seen"] == 60
+    assert "60 of 60 images held out were seen in meta-training" in caplog.text
+    limited = metanas.ok(*adapt, f"{many}#limit=36&size=20")
+    assert limited["seen"] == limited["judged"] == 24
+    assert metanas.ok(*adapt, few)["seen"] == 0
+
+
 def test_a_class_that_limits_the_shots_is_named(metanas: CommandLine, tmp_path: Path) -> None:
     few = folder(tmp_path / "few", 3, 6)
     for _ in range(2):
