@@ -53,7 +53,9 @@ class Adapted:
         trial: its record.
         classes: names, in the order of the logits.
         accuracy: on the images held out.
-        ci95: half-width of its 95 % interval (Wilson's).
+        low: lower end of its 95 % interval (Wilson's), which is not centred on it.
+        high: upper end.
+        ci95: how far the accuracy is from the farther end.
         judged: images held out.
         seen: of these, how many the meta-architecture was trained or chosen by: the accuracy
             is too high where there are any. None where it does not tell what it has seen.
@@ -69,6 +71,8 @@ class Adapted:
     trial: Trial
     classes: tuple[str, ...]
     accuracy: float
+    low: float
+    high: float
     ci95: float
     judged: int
     seen: int | None
@@ -150,7 +154,9 @@ def adapt(
     seconds = time.perf_counter() - begin
     with one_thread():
         right = torch.cat([_right(module, images, labels) for images, labels in held_out])
-    accuracy, ci95 = float(right.mean()), wilson(float(right.mean()), len(right))
+    accuracy = float(right.mean())
+    low, high = wilson(accuracy, len(right))
+    ci95 = max(accuracy - low, high - accuracy)
     test = data.test
     test_accuracy = math.nan
     if test is not None:
@@ -164,6 +170,8 @@ def adapt(
         "shots": float(each),
         "learned": float(learned.sum()),
         "ci95": ci95,
+        "low": low,
+        "high": high,
         "accuracy": accuracy,
     }
     if test is not None:
@@ -189,6 +197,8 @@ def adapt(
         trial,
         data.classes,
         accuracy,
+        low,
+        high,
         ci95,
         judged=len(right),
         seen=seen,

@@ -126,6 +126,8 @@ def _adapted_document(
         "meta": name,
         "accuracy": made.accuracy,
         "ci95": made.ci95,
+        "low": made.low,
+        "high": made.high,
         "judged": made.judged,
         "seen": made.seen,
         "shots": made.shots,
@@ -156,8 +158,8 @@ def _adapted_text(
     if made.learned > made.shots * len(made.classes):
         learned += f", then {made.learned} in all"
     return [
-        f"{trial.task}: accuracy {made.accuracy:.4f} ± {made.ci95:.4f} on {made.judged} images "
-        f"held out; {learned}",
+        f"{trial.task}: accuracy {made.accuracy:.4f} (95 %: {made.low:.4f} to {made.high:.4f}) on "
+        f"{made.judged} images held out; {learned}",
         f"{meta.space.format(trial.architecture)}",
         f"{int(trial.extras['params']):,} parameters, images {shape}; adapted from {name!r} in "
         f"{made.seconds:.1f} s",

@@ -128,6 +128,8 @@ def _few_shot(adapted: Adapted) -> dict[str, object]:
         "shots": adapted.shots,
         "accuracy": adapted.accuracy,
         "ci95": adapted.ci95,
+        "low": adapted.low,
+        "high": adapted.high,
         "judged": adapted.judged,
         "seen": adapted.seen,
         "seconds": adapted.seconds,

@@ -1,4 +1,8 @@
-"""Means over episodes with their 95 % intervals."""
+"""Means over episodes, and shares of images, with their 95 % intervals.
+
+[Wilson] Wilson. Probable Inference, the Law of Succession, and Statistical Inference.
+JASA 1927.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +35,12 @@ def mean_of(values: Tensor) -> Mean:
     return Mean(float(values.double().mean()), half)
 
 
-def wilson(share: float, n: int) -> float:
-    """Half-width of Wilson's 95 % interval of a share of n; sensible where the share is 1."""
+def wilson(share: float, n: int) -> tuple[float, float]:
+    """The ends of Wilson's 95 % interval of a share of n; sensible where the share is 1.
+
+    The share lies within, but not in the middle.
+    """
     spread = math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
-    return Z * spread / (1 + Z**2 / n)
+    low, high = ((share + Z**2 / (2 * n) + sign * Z * spread) / (1 + Z**2 / n) for sign in (-1, 1))
+    # Of none or all the end is 0 or 1, which rounding misses.
+    return max(0.0, min(low, share)), min(1.0, max(high, share))

@@ -111,6 +111,18 @@ def test_a_registered_task_is_adapted_to_as_well(metanas: CommandLine, tmp_path:
     assert made["mlflow_run"] is None
 
 
+def test_the_interval_that_is_told_holds_the_accuracy(metanas: CommandLine, tmp_path: Path) -> None:
+    few = folder(tmp_path / "few", 2, 2)  # two images held out
+    adapt = ("adapt", few, "--no-mlflow")
+    made = metanas.ok(*adapt)
+    assert made["judged"] == 2
+    assert 0.0 <= made["low"] <= made["accuracy"] <= made["high"] <= 1.0
+    assert made["ci95"] == max(made["accuracy"] - made["low"], made["high"] - made["accuracy"])
+    _, out, _ = metanas.run(*adapt)
+    interval = f"(95 %: {made['low']:.4f} to {made['high']:.4f})"
+    assert f"accuracy {made['accuracy']:.4f} {interval} on 2 images held out" in out
+
+
 def test_images_that_were_meta_trained_on_are_not_passed_off_as_held_out(
     metanas: CommandLine, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
