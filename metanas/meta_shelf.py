@@ -44,15 +44,35 @@ def names() -> list[str]:
     return sorted({file.stem for folder in (own_folder(), SHIPPED) for file in folder.glob("*.pt")})
 
 
-def keep(meta: MetaArchitecture, name: str) -> Path:
-    """Writes it to the user's own folder, over another of the same name.
+def keep(meta: MetaArchitecture, name: str, *, replace: bool = True) -> Path:
+    """Writes it to the user's own folder.
+
+    Args:
+        replace: over another of the same name; else over one of the same training only.
 
     Raises:
-        ValueError: it cannot be the name of a file.
+        FileExistsError: there is another that is not to be replaced.
+        ValueError: it cannot be the name of a file, or the one of that name is damaged.
     """
     path = path_of(name)
-    checkpoint.write(path, meta.state())
+    try:
+        checkpoint.write(path, meta.state(), replace=replace)
+    except FileExistsError:
+        check_same(name, read(path), str(meta.facts.get("digest")))
+        checkpoint.write(path, meta.state())
     return path
+
+
+def check_same(name: str, known: MetaArchitecture, digest: str) -> None:
+    """Whether the one of this name is of the training with this digest.
+
+    Raises:
+        FileExistsError: it was made in another way.
+    """
+    if known.facts.get("digest") != digest:
+        raise FileExistsError(
+            f"a meta-architecture {name!r} exists; give --replace or another name"
+        )
 
 
 def fetch(name: str) -> MetaArchitecture:

@@ -20,7 +20,6 @@ from metanas.cli.output import emit, progress, table
 from metanas.settings import MetaTrainSettings, Named, SettingsError, read_settings
 
 if TYPE_CHECKING:
-    from metanas.meta.meta_architecture import MetaArchitecture
     from metanas.meta.training import Point
     from metanas.meta_training import MetaTrained
 
@@ -101,7 +100,7 @@ def option(text: str) -> tuple[str, Any]:
 
 def _meta_train(given: Namespace) -> None:
     from metanas.evaluators import checkpoint
-    from metanas.meta_shelf import fetch, keep, names, path_of
+    from metanas.meta_shelf import check_same, fetch, keep, names, path_of
     from metanas.meta_training import identity_of, meta_train
     from tasks.episodes import check_disjoint
 
@@ -136,6 +135,8 @@ def _meta_train(given: Namespace) -> None:
         if not given.replace and asked.name in names():
             check_same(asked.name, fetch(asked.name), digest)
 
+        training = checkpoint.default_folder() / f"meta-{digest}.pt"
+
         def tell(point: Point, iterations: int) -> None:
             advance(point.iteration, iterations, _line(point))
             log.info(_line(point))
@@ -146,25 +147,21 @@ def _meta_train(given: Namespace) -> None:
             train,
             validation,
             **asked_for,
-            path=checkpoint.default_folder() / f"meta-{digest}.pt",
+            path=training,
             told=tell,
         )
-        file = keep(made.meta, asked.name)
+        try:
+            file = keep(made.meta, asked.name, replace=given.replace)
+        except FileExistsError as error:
+            raise FileExistsError(
+                f"{error}: it was made meanwhile, and nothing is lost, for the same command with "
+                f"either takes this training from {training}"
+            ) from error
     trial = made.trial(task.name, f"meta-train:{asked.name}", asked.plan.seed)
     run = None if given.no_mlflow else logged(trial, [file])
     emit(
         given, _trained_document(asked.name, made, file, run), _trained_text(asked.name, made, file)
     )
-
-
-def check_same(name: str, known: MetaArchitecture, digest: str) -> None:
-    """Raises:
-    FileExistsError: the one of this name was made in another way.
-    """
-    if known.facts.get("digest") != digest:
-        raise FileExistsError(
-            f"a meta-architecture {name!r} exists; give --replace or another name"
-        )
 
 
 def _line(point: Point) -> str:

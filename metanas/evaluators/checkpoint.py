@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 from collections.abc import Callable, Mapping
@@ -16,24 +17,50 @@ State = Mapping[str, Any]
 """Tensors, numbers, strings and containers of them: what loads without running code."""
 
 
+NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+"""What file systems without links say when asked for one."""
+
+
 def default_folder() -> Path:
     """Beside the prepared images, see `tasks.cache`."""
     return cache.default_folder() / "checkpoints"
 
 
-def write(path: Path, state: State) -> None:
+def write(path: Path, state: State, *, replace: bool = True) -> None:
     """Replaces the file; whoever reads it sees the old state or the new one, never a part.
 
     Missing folders are made.
+
+    Args:
+        replace: else nothing is written where there is a file; of several that write at once,
+            one does.
+
+    Raises:
+        FileExistsError: there is a file that is not to be replaced.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # The process in the name keeps apart two that train the same by mistake.
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         torch.save(dict(state), part)
-        part.replace(path)
+        if replace:
+            part.replace(path)
+        else:
+            _place(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _place(part: Path, path: Path) -> None:
+    """Gives the file its name unless another has it: `Path.replace` would not look."""
+    try:
+        os.link(part, path)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        # There a file is empty for a moment, but still one takes the name.
+        path.touch(exist_ok=False)
+        part.replace(path)
 
 
 def read(path: Path) -> State | None:

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,16 @@ def test_records_tell_apart_what_replaced_another_of_its_name() -> None:
         labels.append(meta_shelf.label("mine", meta_shelf.fetch("mine")))
     assert labels[0] == labels[1] != labels[2]
     assert re.fullmatch(r"mine@[0-9a-f]{8}", labels[0])
+
+
+def test_only_one_of_the_same_training_is_replaced_unasked() -> None:
+    one, other = (replace(META, facts={"digest": digest}) for digest in ("1", "2"))
+    for meta in (one, one):
+        path = meta_shelf.keep(meta, "mine", replace=False)
+    with pytest.raises(FileExistsError, match="'mine' exists; give --replace or another name"):
+        meta_shelf.keep(other, "mine", replace=False)
+    assert meta_shelf.fetch("mine").facts == one.facts
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_an_unknown_name_is_told_with_the_known_ones() -> None:

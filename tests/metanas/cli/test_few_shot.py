@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -6,7 +7,7 @@ import torch
 from PIL import Image
 
 from metadata_store.store import open_store
-from metanas import meta_shelf
+from metanas import meta_shelf, meta_training
 from tests.contracts.command_line import CommandLine, command_line
 from tests.contracts.drawings import drawn_classes
 
@@ -294,6 +295,35 @@ def test_another_of_that_name_is_not_overwritten_unasked(
     metanas.ok(*train)
     assert "give --replace" in metanas.wrong(*train, "--seed", "1")
     metanas.ok(*train, "--seed", "1", "--replace")
+
+
+def test_a_name_taken_while_it_trained_is_left_and_the_training_is_not_lost(
+    metanas: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = folder(tmp_path / "many", 12, 6)
+    train = ("meta-train", "--episodes", many, *SMALL, *SHORT, "--no-mlflow")
+    other = meta_shelf.fetch("omniglot")
+    trained = meta_training.meta_train
+    spent: list[float] = []
+
+    def raced(*given: Any, **more: Any) -> meta_training.MetaTrained:
+        made = trained(*given, **more)
+        spent.append(made.seconds)
+        meta_shelf.keep(other, "mine")
+        return made
+
+    with monkeypatch.context() as patch:
+        patch.setattr(meta_training, "meta_train", raced)
+        status, out, err = metanas.run(*train, "--name", "mine")
+    assert (status, out) == (2, "")
+    told = err.splitlines()[-1]
+    assert "'mine' exists; give --replace or another name" in told
+    assert str(next((tmp_path / "cache").rglob("meta-*.pt"))) in told
+    assert meta_shelf.fetch("mine").digest == other.digest
+    # Either goes on from what is kept: no second is spent again.
+    for given in (("--name", "second"), ("--name", "mine", "--replace")):
+        assert metanas.ok(*train, *given)["seconds"] == spent[0]
+    assert meta_shelf.fetch("mine").digest == meta_shelf.fetch("second").digest != other.digest
 
 
 def test_other_images_and_turns_are_another_training(

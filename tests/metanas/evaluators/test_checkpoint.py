@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,40 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     checkpoint.write(path, {"values": [0.5]})
     with pytest.raises((AttributeError, TypeError)):
         checkpoint.write(path, {"values": [lambda: None]})
+    assert checkpoint.read(path) == {"values": [0.5]}
+    assert [each.name for each in tmp_path.iterdir()] == ["run.pt"]
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_file_not_to_be_replaced_is_written_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(errno.EPERM, "no links here")
+
+    if not links:
+        monkeypatch.setattr(os, "link", refused)
+    path = tmp_path / "new" / "run.pt"
+    checkpoint.write(path, {"values": [0.5]}, replace=False)
+    with pytest.raises(FileExistsError):
+        checkpoint.write(path, {"values": [0.6]}, replace=False)
+    assert checkpoint.read(path) == {"values": [0.5]}
+    assert [each.name for each in path.parent.iterdir()] == ["run.pt"]
+
+
+def test_a_file_that_comes_while_another_is_written_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "run.pt"
+    save = torch.save
+
+    def raced(state: object, part: Path) -> None:
+        save(state, part)
+        save({"values": [0.5]}, path)
+
+    monkeypatch.setattr(torch, "save", raced)
+    with pytest.raises(FileExistsError):
+        checkpoint.write(path, {"values": [0.6]}, replace=False)
     assert checkpoint.read(path) == {"values": [0.5]}
     assert [each.name for each in tmp_path.iterdir()] == ["run.pt"]
 
