@@ -106,12 +106,18 @@ def _adapt(given: Namespace) -> None:
     )
 
 
-def logged(trial: Trial, files: Sequence[Path]) -> str | None:
-    """The MLflow run's id; MLflow may be away."""
+def logged(trial: Trial, files: Sequence[Path], *, kind: str | None = None) -> str | None:
+    """The MLflow run's id; MLflow may be away.
+
+    Args:
+        kind: of a record that is no trial of a task, so that none is read back from it.
+    """
+    from metanas.importers.mlflow import KIND_TAG
     from metanas.tracking import MlflowSink, TrackingError
 
     try:
-        return MlflowSink().log(trial, artifacts=files)
+        tags = {} if kind is None else {KIND_TAG: kind}
+        return MlflowSink().log(trial, artifacts=files, tags=tags)
     except TrackingError as error:
         log.warning("not in MLflow: %s", error)
         return None

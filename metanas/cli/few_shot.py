@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 VALIDATION_SHARE = 0.15
 
+KIND = "meta-train"
+"""Of its run in MLflow: the accuracy is that of episodes, no score of a task's architecture."""
+
 log = logging.getLogger(__name__)
 
 
@@ -158,7 +161,7 @@ def _meta_train(given: Namespace) -> None:
                 f"either takes this training from {training}"
             ) from error
     trial = made.trial(task.name, f"meta-train:{asked.name}", asked.plan.seed)
-    run = None if given.no_mlflow else logged(trial, [file])
+    run = None if given.no_mlflow else logged(trial, [file], kind=KIND)
     emit(
         given, _trained_document(asked.name, made, file, run), _trained_text(asked.name, made, file)
     )

@@ -9,7 +9,8 @@ after ``#``: ``experiment=NAME&metric=val_acc&task=TASK&space=SPACE``, and if ne
 ``direction=minimize`` (the metric is negated) and ``seed=NAME`` (the parameter that is
 the seed and no choice). Their parameters are the choices; the steps of the metric are
 the epochs, counted from 1, and where all is logged at one step the values as they came;
-the source is ``mlflow:RUN``. Runs still under way are left.
+the source is ``mlflow:RUN``. Runs still under way are left, and those of searches and
+meta-trainings.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 TRIAL_TAG = "metanas.trial"
 KIND_TAG = "metanas.kind"
+"""Of runs that are no trial of a task: a whole search's, a meta-training's. They are left."""
+
 TAG_LENGTH = 4_000
 """Longest text put into one tag; a longer trial goes on in ``metanas.trial.1`` and so on."""
 

@@ -112,6 +112,21 @@ def test_a_registered_task_is_adapted_to_as_well(metanas: CommandLine, tmp_path:
     assert made["mlflow_run"] is None
 
 
+def test_a_logged_meta_training_is_no_trial_to_import(metanas: CommandLine, tmp_path: Path) -> None:
+    many, few = folder(tmp_path / "many", 12, 6), folder(tmp_path / "few", 3, 6, seed=1)
+    runs = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    assert metanas.ok("meta-train", "--episodes", many, "--name", "mine", *SMALL, *SHORT)[
+        "mlflow_run"
+    ]
+    assert "want finished runs, got none" in metanas.wrong(
+        "store", "import", runs, "--format", "mlflow"
+    )
+    assert metanas.ok("adapt", few, "--meta", "mine")["mlflow_run"]
+    imported = metanas.ok("store", "import", runs, "--format", "mlflow")
+    assert (imported["added"], imported["known"]) == (0, 1)
+    assert metanas.ok("store", "info")["trials"] == 1
+
+
 def test_the_interval_that_is_told_holds_the_accuracy(metanas: CommandLine, tmp_path: Path) -> None:
     few = folder(tmp_path / "few", 2, 2)  # two images held out
     adapt = ("adapt", few, "--no-mlflow")
