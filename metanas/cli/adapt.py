@@ -66,12 +66,12 @@ def add_commands(commands: Commands) -> None:
 def _adapt(given: Namespace) -> None:
     from metanas.few_shot import adapt, fitted, source_for
     from metanas.meta_shelf import fetch, label
-    from metanas.networks.export import check_suffix, export
+    from metanas.networks.export import check_suffix, export, part_of
     from tasks.load import images_of
 
     for file in given.export:
         check_suffix(file)
-        check_writable(file)
+        check_writable(file, part=part_of(file))
     meta = fetch(given.meta)
     with opened(given, writes=True) as store:
         task = task_of(given.task, store)

@@ -92,12 +92,27 @@ def names(text: str) -> tuple[str, ...]:
     return tuple(name for name in text.split(",") if name)
 
 
-def check_writable(file: Path) -> None:
+LONGEST = 255
+"""Bytes that a file's name may have."""
+
+
+def check_writable(file: Path, *, part: Path | None = None) -> None:
     """Before the work, not after it.
+
+    Args:
+        part: what the file is called while it is written, where that is another name.
 
     Raises:
         OSError: the file's folder is none or cannot be written to, or the file is a folder.
+        ValueError: no file can have its name.
     """
+    size, most = len(os.fsencode(file.name)), LONGEST
+    if part is not None:
+        most -= len(os.fsencode(part.name)) - size
+    if size > most:
+        raise ValueError(
+            f"need a file's name of {most} bytes at most, got {size}: {file.name[:20]}…"
+        )
     if file.is_dir():
         raise IsADirectoryError(f"need a file to write, got the folder {file}")
     if not file.parent.is_dir():

@@ -205,13 +205,13 @@ def _search(given: Namespace) -> None:
 def _check_exports(given: Namespace, asked: SearchSettings) -> None:
     if not given.export:
         return
-    from metanas.networks.export import check_suffix
+    from metanas.networks.export import check_suffix, part_of
 
     if asked.oracle:
         raise SettingsError("with --oracle nothing is trained, so there is nothing to export")
     for file in given.export:
         check_suffix(file)
-        check_writable(file)
+        check_writable(file, part=part_of(file))
 
 
 def _tell_unused(given: Namespace, asked: SearchSettings) -> None:

@@ -76,12 +76,12 @@ def settings(given: Namespace) -> TrainSettings:
 def _train(given: Namespace) -> None:
     from metanas.assemble import make_evaluator, make_space, source_of
     from metanas.evaluators import checkpoint
-    from metanas.networks.export import check_suffix, export
+    from metanas.networks.export import check_suffix, export, part_of
     from metanas.train import train
 
     for file in given.export:
         check_suffix(file)
-        check_writable(file)
+        check_writable(file, part=part_of(file))
     asked = settings(given)
     with opened(given, writes=True) as store:
         task = store.task(given.task)

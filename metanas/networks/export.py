@@ -43,13 +43,18 @@ def export(
     check_suffix(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     plain = copy.deepcopy(module).cpu().to(memory_format=torch.contiguous_format).eval()
-    part = path.with_name(f".{os.getpid()}.{path.name}")
+    part = part_of(path)
     try:
         named = json.dumps(list(classes), ensure_ascii=False)
         WRITERS[path.suffix](plain, part, torch.zeros(2, *input_shape), named)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def part_of(path: Path) -> Path:
+    """What the file is called while `export` writes it."""
+    return path.with_name(f".{os.getpid()}.{path.name}")
 
 
 def check_suffix(path: Path) -> None:

@@ -272,6 +272,7 @@ def test_wrong_input_is_one_line(metanas: CommandLine, tmp_path: Path) -> None:
         ("adapt", few, "--shots", "5"): "1 to 4 shots",
         ("adapt", str(tmp_path / "nothing")): "no task, file or folder",
         ("adapt", few, "--export", "network.txt"): ".pt2",
+        ("adapt", few, "--export", f"{'a' * 250}.onnx"): "bytes at most, got 255",
         (*bench, "--train", many, "--test", few, "--meta", "omniglot"): "got --size 12",
         (
             *bench[:2],
