@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import product
 from pathlib import Path
 
@@ -49,7 +49,12 @@ TOGETHER = 64
 
 @dataclass(frozen=True)
 class Job:
-    """Trainings on one task with one seed; everything a worker process needs."""
+    """Trainings on one task with one seed; everything a worker process needs.
+
+    Attributes:
+        marks: extras of every trial, see `MARKS`; told by who leads the build, since another
+            machine's libraries may read an image a shade otherwise.
+    """
 
     task: Task
     architectures: tuple[Architecture, ...]
@@ -58,6 +63,7 @@ class Job:
     space: Named
     evaluator: Named
     checkpoints: Path
+    marks: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -127,11 +133,13 @@ def build(
                 named = settings.source, settings.space, settings.evaluator
                 jobs.append(Job(task, missing, seed, *named, checkpoints))
     waiting = {job.task.name for job in jobs}
+    told: dict[str, dict[str, float]] = {}
     for task in tasks:
-        now = {RECIPE: evaluator.recipe_mark}
+        now = told[task.name] = {RECIPE: evaluator.recipe_mark}
         if task.name in waiting:
             now[IMAGES] = image_mark(_known_images(task))
         _check_marks(settings.source, task, marks[task.name], now)
+    jobs = [replace(job, marks=told[job.task.name]) for job in jobs]
     done = total - sum(len(job.architectures) for job in jobs)
     added = 0
     with closing((spread or Processes(1))(run, jobs)) as finished:
@@ -261,9 +269,8 @@ def run(job: Job) -> Finished:
         trained = train_together(job.architectures, job.task, **told)
     else:
         trained = [train(each, job.task, **told) for each in job.architectures]
-    marks = {RECIPE: evaluator.recipe_mark, IMAGES: image_mark(images_of(job.task))}
     return Finished(
-        tuple(replace(each.trial, extras={**each.trial.extras, **marks}) for each in trained),
+        tuple(replace(each.trial, extras={**each.trial.extras, **job.marks}) for each in trained),
         frozenset(each.checkpoint for each in trained if each.checkpoint is not None),
     )
 
