@@ -150,7 +150,7 @@ def kept(folder: Path, learner: Learner, sources: Sources) -> Learned:
 
 def _me() -> int:
     """This user's number; 0 for all where the system has none."""
-    return os.getuid() if hasattr(os, "getuid") else 0
+    return os.geteuid() if hasattr(os, "geteuid") else 0
 
 
 def _read(path: Path) -> Learned | None:

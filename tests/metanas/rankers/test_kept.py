@@ -145,7 +145,7 @@ def test_another_users_file_is_not_read(
 ) -> None:
     (whole,) = folder.glob(f"*{SUFFIX}")
     assert module._read(whole) is not None
-    monkeypatch.setattr(module, "_me", lambda: os.getuid() + 1)
+    monkeypatch.setattr(module, "_me", lambda: os.geteuid() + 1)
     assert module._read(whole) is None
     assert "another user's" in caplog.text
 
