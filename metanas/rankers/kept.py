@@ -49,7 +49,7 @@ SUFFIX, PART, LOCK = ".ranker", ".part", ".lock"
 
 MOST = 4
 """Files of one's own in a folder; of more, those longest unused are deleted. What is learned of
-the reference takes 33 MB."""
+the reference takes 36 MB."""
 
 MARK = 32
 """Bytes of the digest that a file begins with."""
