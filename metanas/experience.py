@@ -247,7 +247,11 @@ def _registered(wanted: TaskSettings, store: MetadataStore, progress: Progress) 
 
 
 def _known_images(task: Task) -> TaskData:
-    """Raises ValueError: other images lie where the task's are looked for."""
+    """The task's images.
+
+    Raises:
+        ValueError: others lie where they are looked for.
+    """
     data = images_of(task)
     known = task.n_samples, task.n_classes, task.input_shape
     found = data.n_samples, len(data.classes), data.shape

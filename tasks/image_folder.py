@@ -137,14 +137,17 @@ def _images(root: Path) -> Iterator[Path]:
             continue
         ways[here] = (*above, real)
         folders[:] = sorted(name for name in folders if not _hidden(name))
-        for file in (Path(folder, name) for name in sorted(files)):
-            if not _hidden(file.name) and file.suffix.lower() in SUFFIXES:
-                yield file
+        yield from filter(_is_image, (Path(folder, name) for name in sorted(files)))
 
 
 def _refuse(error: OSError) -> None:
     """Without it a folder that cannot be read would be a class fewer, and nobody be told."""
     raise error
+
+
+def _is_image(file: Path) -> bool:
+    """By its name."""
+    return file.suffix.lower() in SUFFIXES and not _hidden(file.name)
 
 
 def _hidden(name: str) -> bool:
@@ -173,11 +176,7 @@ def _unwrapped(root: Path) -> list[Path]:
 
 def _own_images(folder: Path) -> list[Path]:
     """Those that lie in itself."""
-    return [
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in SUFFIXES and not _hidden(path.name) and not path.is_dir()
-    ]
+    return [path for path in folder.iterdir() if _is_image(path) and not path.is_dir()]
 
 
 def _inside(way: list[Path], within: str | None, location: str) -> list[Path]:

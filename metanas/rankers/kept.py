@@ -18,11 +18,11 @@ import os
 import pickle
 import platform
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from importlib import resources
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 import numpy as np
@@ -182,19 +182,18 @@ def _mark(content: bytes) -> bytes:
 
 def _write(path: Path, learned: Learned) -> None:
     content = pickle.dumps(learned, protocol=5)
-    part = None
+    part = path.with_name(f"{path.stem}.{uuid.uuid4().hex}{PART}")
     try:
-        with NamedTemporaryFile(dir=path.parent, suffix=PART, delete=False) as file:
-            part = Path(file.name)
-            file.write(_mark(content) + content)
+        with part.open("wb") as file:
+            file.write(_mark(content))
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
         _tidy(path.parent)
     except OSError as error:
         log.warning("what was learned is not kept: %s", error)
-        if part is not None:
-            part.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
 
 
 def _tidy(folder: Path) -> None:
