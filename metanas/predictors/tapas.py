@@ -82,7 +82,8 @@ class Tapas:
         self._scale = raw.std(dim=1, keepdim=True, correction=0).clamp(min=1e-6)
         self._tasks = dict(tasks)
         self._sources = sources
-        self._belief = learn_belief(sources.normal, self._tasks, sources.tasks)
+        predicted = ((raw - self._level) / self._scale).mean(dim=0).double().numpy().T
+        self._belief = learn_belief(sources.normal, predicted, self._tasks, sources.tasks)
         return self
 
     @one_thread()

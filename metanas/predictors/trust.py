@@ -18,8 +18,8 @@ OWN_TRIALS = 20.0
 FEWEST_TASKS = 4
 """Fewer tell nothing about how far similarity goes."""
 
-FEWEST_SHARED = 5
-"""Architectures that a task and its fellows must share for a correlation to count."""
+FEWEST_ARCHITECTURES = 5
+"""Of a task with fewer, a correlation says nothing."""
 
 MOST_TASKS = 40
 """So many, evenly chosen, speak for all: the time grows with the square of them."""
@@ -39,7 +39,7 @@ class Belief:
     sharpness: float = 2.0
 
 
-BELIEFS = tuple(Belief(*pair) for pair in itertools.product((0.25, 0.5), (1.0, 2.0, 4.0, 8.0)))
+BELIEFS = tuple(Belief(*pair) for pair in itertools.product((0.1, 0.25, 0.5), (1.0, 2.0, 4.0, 8.0)))
 """Those tried. Some trust always stays even: a new task may be far from all of them."""
 
 
@@ -71,15 +71,23 @@ def trust(
 
 
 def learn_belief(
-    normal: NDArray[np.float64], tasks: Mapping[str, Task], names: Sequence[str]
+    normal: NDArray[np.float64],
+    predicted: NDArray[np.float64],
+    tasks: Mapping[str, Task],
+    names: Sequence[str],
 ) -> Belief:
-    """The belief under which each task's scores are best foretold by the others' weighted ones.
+    """The belief under which each task's scores are best foretold by what the others predict.
 
-    It departs from the usual one only where that gains more than two standard errors over
-    the tasks, to the one that gains most beyond them: the highest mean may be a few tasks' alone.
+    It departs from the usual one only where that gains more than a standard error over the
+    tasks, to the one that gains most beyond it: the highest mean may be a few tasks' alone.
+
+    Why predictions of the others and not their scores: of noisy scores the mean of many is
+    best, far ones among them. A prediction has little of that noise left, and what is
+    weighed with these weights are predictions.
 
     Args:
         normal: normal scores, NaN where not measured; shape (t, architectures).
+        predicted: scores as each task's own predictor gives them, on one scale; likewise.
         tasks: as in `trust`.
         names: of the t tasks.
     """
@@ -88,35 +96,37 @@ def learn_belief(
         return usual
     rows = np.unique(np.linspace(0, len(names) - 1, MOST_TASKS).round().astype(int))
     kept = [names[row] for row in rows]
-    found = [_foretold(row, normal[rows], tasks, kept) for row in range(len(kept))]
+    found = [_foretold(row, normal[rows], predicted[rows], tasks, kept) for row in range(len(kept))]
     qualities = np.array([each for each in found if each is not None])
     if len(qualities) < FEWEST_TASKS:
         return usual
     gains = qualities - qualities[:, [BELIEFS.index(usual)]]
-    surely = gains.mean(axis=0) - 2.0 * gains.std(axis=0, ddof=1) / np.sqrt(len(gains))
+    surely = gains.mean(axis=0) - gains.std(axis=0, ddof=1) / np.sqrt(len(gains))
     best = int(surely.argmax())
     return BELIEFS[best] if surely[best] > 0 else usual
 
 
 def _foretold(
-    row: int, normal: NDArray[np.float64], tasks: Mapping[str, Task], names: Sequence[str]
+    row: int,
+    normal: NDArray[np.float64],
+    predicted: NDArray[np.float64],
+    tasks: Mapping[str, Task],
+    names: Sequence[str],
 ) -> list[float] | None:
-    """Correlation of one task's scores with the others' weighted ones under each belief."""
+    """Correlation of one task's scores with the others' weighed predictions, by belief."""
     others = [other for other in range(len(names)) if other != row]
-    known = np.isfinite(normal)
-    shared = known[row] & known[others].any(axis=0)
-    target = normal[row, shared]
-    if shared.sum() < FEWEST_SHARED or target.std() == 0:
+    measured = np.isfinite(normal[row])
+    target = normal[row, measured]
+    if measured.sum() < FEWEST_ARCHITECTURES or target.std() == 0:
         return None
     record = tasks.get(names[row], Task.table(names[row]))
     near = _near(record, tasks, [names[other] for other in others])
-    scores = np.where(known, normal, 0.0)[others][:, shared]
+    scores = predicted[others][:, measured]
     found = []
     for belief in BELIEFS:
-        weights = _weights(near, belief)
-        weighted = weights @ scores / np.maximum(weights @ known[others][:, shared], 1e-9)
-        varies = weighted.std() > 0
-        found.append(float(np.corrcoef(weighted, target)[0, 1]) if varies else 0.0)
+        weighed = _weights(near, belief) @ scores
+        varies = weighed.std() > 0
+        found.append(float(np.corrcoef(weighed, target)[0, 1]) if varies else 0.0)
     return found
 
 

@@ -39,7 +39,7 @@ from metanas.predictors.residual import (
     log_evidence,
 )
 from metanas.predictors.source_scores import SourceScores
-from metanas.predictors.trust import trust
+from metanas.predictors.trust import learn_belief, trust
 from metanas.protocols import SearchSpace
 
 CHUNK = 16_384
@@ -93,6 +93,8 @@ class Universal:
         self._relevance = learn_relevance(inputs.astype(np.float64), known.normal, rng=rng)
         self._typical: tuple[float, ...] = (1.0, 1.0)
         placed = self.place(known.architectures)
+        predicted = placed.heads.T.astype(np.float64)
+        self._belief = learn_belief(known.normal, predicted, self._records, self.tasks)
         some = placed.take(rng.permutation(len(inputs))[:MOST_ARCHITECTURES])
         self._typical = tuple(typical_distance(points) for points in some.points)
         units = np.array([unit_of(row[np.isfinite(row)]) for row in known.scores])
@@ -124,7 +126,7 @@ class Universal:
 
     def weights(self, task: Task) -> Floats:
         """The trust in each source before the task has trials, shape (T,)."""
-        return trust(task, self._records, self.tasks, 0)
+        return trust(task, self._records, self.tasks, 0, self._belief)
 
     def expected(self, placed: Placed, task: Task) -> tuple[Floats, Floats]:
         """g_u in standard deviations, and the members' and sources' disagreement; (N,) each."""
@@ -167,7 +169,7 @@ class Universal:
         """
         others = [t for t in range(len(self.tasks)) if t != row]
         record = self._records.get(self.tasks[row], Task.table(self.tasks[row]))
-        weights = trust(record, self._records, [self.tasks[t] for t in others], 0)
+        weights = trust(record, self._records, [self.tasks[t] for t in others], 0, self._belief)
         known = np.flatnonzero(np.isfinite(taught.scores[row]))[:MOST_ARCHITECTURES]
         liked = taught.placed.heads[known][:, others] @ weights
         best = known[np.argsort(-liked, kind="stable")[: max(1, len(known) // 2)]]
