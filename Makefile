@@ -10,7 +10,7 @@ SOURCES := metanas metadata_store tasks
 # thread count in the last bits.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: setup demo test check format lint types layers tests bench-store clean
+.PHONY: setup demo test check format lint types layers tests bench-store bench-fused clean
 
 setup: $(INSTALLED)
 
@@ -44,6 +44,9 @@ tests: $(INSTALLED)
 
 bench-store: $(INSTALLED)
 	$(BIN)/python -m metadata_store.benchmark
+
+bench-fused: $(INSTALLED)
+	$(BIN)/python -m metanas.bench.fused
 
 clean:
 	rm -rf $(VENV) demo-output .mypy_cache .ruff_cache .pytest_cache .hypothesis
