@@ -77,10 +77,12 @@ class MemoryStore:
         batch = self.batch()
         counts = np.bincount(batch.codes("space"), minlength=len(batch.names("space"))).tolist()
         spaces = dict(zip(batch.names("space"), counts, strict=True))
+        curves = batch.lengths[batch.lengths >= 2]
         return StoreInfo(
             tasks=len(self._tasks),
             trials=len(batch),
-            curves=int((batch.lengths >= 2).sum()),
+            curves=len(curves),
+            points=(int(curves.min()), int(curves.max())) if len(curves) else (0, 0),
             spaces={name: spaces[name] for name in sorted(spaces) if spaces[name]},
             revision="",
         )

@@ -27,6 +27,7 @@ class StoreInfo:
         tasks: registered tasks.
         trials: trials, whatever their state.
         curves: trials whose curve has at least two points.
+        points: of the shortest and of the longest of these curves; 0 where there are none.
         spaces: trials by search space.
         revision: of the schema; "" where there is none.
     """
@@ -34,6 +35,7 @@ class StoreInfo:
     tasks: int
     trials: int
     curves: int
+    points: tuple[int, int]
     spaces: dict[str, int]
     revision: str
 

@@ -132,8 +132,9 @@ class SqlStore:
             return read_batch(connection, *matching(tasks, space))
 
     def info(self) -> StoreInfo:
-        curves = sa.func.sum(sa.case((TRIAL.c.n_points >= 2, 1), else_=0))
-        counted = sa.select(TRIAL.c.space_id, sa.func.count(), curves).group_by(TRIAL.c.space_id)
+        points = sa.case((TRIAL.c.n_points >= 2, TRIAL.c.n_points))  # null where too few
+        found = [each(points) for each in (sa.func.count, sa.func.min, sa.func.max)]
+        counted = sa.select(TRIAL.c.space_id, sa.func.count(), *found).group_by(TRIAL.c.space_id)
         with reading(self._engine) as connection:
             tasks = connection.scalar(sa.select(sa.func.count()).select_from(TASK))
             spaces = connection.execute(sa.select(SPACE.c.id, SPACE.c.name))
@@ -141,9 +142,13 @@ class SqlStore:
             rows = connection.execute(counted).all()
         return StoreInfo(
             tasks=int(tasks or 0),
-            trials=sum(int(count) for _, count, _ in rows),
-            curves=sum(int(some) for _, _, some in rows),
-            spaces=dict(sorted((names[number], count) for number, count, _ in rows)),
+            trials=sum(row[1] for row in rows),
+            curves=sum(row[2] for row in rows),
+            points=(
+                min((row[3] for row in rows if row[2]), default=0),
+                max((row[4] for row in rows if row[2]), default=0),
+            ),
+            spaces=dict(sorted((names[row[0]], row[1]) for row in rows)),
             revision=REVISIONS[-1],
         )
 

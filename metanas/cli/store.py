@@ -50,7 +50,10 @@ def add_commands(commands: Commands) -> None:
 def _info(given: Namespace) -> None:
     with opened(given) as store:
         info = asdict(store.info())
-    rows = [(key, info[key]) for key in ("tasks", "trials", "curves", "revision")]
+    rows = [(key, info[key]) for key in ("tasks", "trials", "curves")]
+    shortest, longest = info["points"]
+    rows.append(("points a curve", longest if shortest == longest else f"{shortest} to {longest}"))
+    rows.append(("revision", info["revision"]))
     rows += [(f"trials in {space}", count) for space, count in info["spaces"].items()]
     emit(given, info, table("", ("", "count"), [(key, str(value)) for key, value in rows]))
 

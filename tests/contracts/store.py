@@ -279,12 +279,20 @@ class StoreContract(ABC):
         )
         info = store.info()
         assert (info.tasks, info.trials, info.curves) == (2, 3, 2)
+        assert info.points == (len(a_trial().curve.epochs),) * 2  # that of one point is no curve
         assert info.spaces == {"cells": 2, "chains": 1}
         assert list(info.spaces) == ["cells", "chains"]
 
     def test_info_of_an_empty_store_is_zero(self, store: MetadataStore) -> None:
         info = store.info()
         assert (info.tasks, info.trials, info.curves, info.spaces) == (0, 0, 0, {})
+        assert info.points == (0, 0)
+
+    def test_info_tells_the_shortest_and_the_longest_curve(self, store: MetadataStore) -> None:
+        store.add_trials([a_trial(0, architecture=Architecture("chains", {}))])
+        long = tuple(range(1, 31))
+        store.add_trials([a_trial(1, curve=LearningCurve("loss", long, (0.5,) * 30))])
+        assert store.info().points == (len(a_trial().curve.epochs), 30)
 
     def test_a_store_closes_at_the_end_of_its_block(self, store: MetadataStore) -> None:
         with store as same:
