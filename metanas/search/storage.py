@@ -110,6 +110,25 @@ def _database(url: str, named: str, options: Mapping[str, Any]) -> optuna.storag
         raise UnreadableStore(f"cannot open {without_password(named)}: {error}") from error
 
 
+@contextmanager
+def at_once(storage: optuna.storages.BaseStorage) -> Iterator[None]:
+    """What this thread changes inside comes to be in one transaction, or not at all.
+
+    A storage in memory changes as ever: it ends with its process.
+    """
+    if not isinstance(storage, optuna.storages.RDBStorage):
+        yield
+        return
+    storage.remove_session()
+    with storage.engine.connect() as connection, connection.begin():
+        # The storage takes this one for its thread's session, and to commit ends a savepoint.
+        storage.scoped_session(bind=connection, join_transaction_mode="create_savepoint")
+        try:
+            yield
+        finally:
+            storage.remove_session()
+
+
 def quiet() -> None:
     """Keeps Optuna from reporting every trial."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)

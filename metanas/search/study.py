@@ -26,7 +26,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from metanas.search.owner import Owner
-from metanas.search.storage import patiently
+from metanas.search.storage import at_once, patiently
 
 PLAN = "metanas:plan"
 """Attribute of a study: what it searches for."""
@@ -39,7 +39,7 @@ ATTEMPTS = 3
 """A trial that loses so many workers is to blame itself."""
 
 MAKER_WAIT = 5.0
-"""Seconds for a new study to be told its plan; then its maker is taken to be gone."""
+"""Seconds for a new study to be told its plan, where its maker cannot do both at once."""
 
 NAMES = re.compile(r"[\w.:+-]+")
 
@@ -89,13 +89,14 @@ def open_study(
     """The study of that name, made if there is none.
 
     Raises:
-        ValueError: its name cannot be one, or it searches for something else.
+        ValueError: its name cannot be one, it searches for something else, or another
+            program made it.
     """
     if not NAMES.fullmatch(name):
         raise ValueError(f"a study's name is made of letters, digits and . _ : + -, got {name!r}")
 
-    made = patiently(lambda: _create(storage, name, plan))
-    return _opened(storage, name, plan, sampler, pruner, made=made)
+    patiently(lambda: _create(storage, name, plan))
+    return _opened(storage, name, plan, sampler, pruner)
 
 
 def new_study(
@@ -119,13 +120,20 @@ def new_study(
 
     while (name := patiently(made)) is None:
         pass
-    return _opened(storage, name, plan, sampler, pruner, made=True)
+    return _opened(storage, name, plan, sampler, pruner)
 
 
 def _create(storage: optuna.storages.BaseStorage, name: str, plan: Plan) -> bool:
-    """Makes a study, as yet without its plan; False if there is one of that name."""
+    """Makes a study with its plan; False if there is one of that name.
+
+    Why at once: a study without a plan could not be told from another program's, and only
+    its maker may give it one, or two searches would share it under different plans.
+    """
+    told = {**vars(plan), "objectives": list(plan.objectives)}
     try:
-        optuna.create_study(study_name=name, storage=storage, directions=plan.directions)
+        with at_once(storage):
+            number = storage.create_new_study(plan.directions, name)
+            storage.set_study_user_attr(number, PLAN, told)
     except DuplicatedStudyError:
         return False
     return True
@@ -137,28 +145,24 @@ def _opened(
     plan: Plan,
     sampler: optuna.samplers.BaseSampler | None,
     pruner: optuna.pruners.BasePruner | None,
-    *,
-    made: bool,
 ) -> optuna.Study:
-    """A study that there is; given its plan by who made it.
+    """A study that there is.
 
     Raises:
-        ValueError: it searches for something else.
+        ValueError: it searches for something else, or another program made it.
     """
 
     def loaded() -> optuna.Study:
         return optuna.load_study(study_name=name, storage=storage, sampler=sampler, pruner=pruner)
 
     study = patiently(loaded)
-    told = {**vars(plan), "objectives": list(plan.objectives)}
-    give_up = time.monotonic() + (0 if made else MAKER_WAIT)
+    give_up = time.monotonic() + MAKER_WAIT
     while (known := patiently(lambda: Plan.of(study))) is None:
-        if patiently(lambda: study.get_trials(deepcopy=False)):
-            raise ValueError(f"study {name!r} was not made by metanas; choose another name")
-        if time.monotonic() < give_up:
-            time.sleep(0.1)
-            continue
-        patiently(lambda: study.set_user_attr(PLAN, told))
+        if time.monotonic() > give_up or patiently(lambda: study.get_trials(deepcopy=False)):
+            raise ValueError(
+                f"study {name!r} was made by another program; choose another name with --study"
+            )
+        time.sleep(0.1)
     for field, wanted in vars(plan).items():
         if (was := getattr(known, field)) != wanted:
             raise ValueError(

@@ -1,5 +1,8 @@
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -7,7 +10,8 @@ import pytest
 from optuna.exceptions import StorageInternalError
 
 from metanas.search import study as module
-from metanas.search.study import Plan, new_study, open_study
+from metanas.search.storage import open_storage
+from metanas.search.study import Plan, new_study, open_study, study_names
 
 PLAN = Plan("one", "cells", ("score",), "{}")
 
@@ -78,10 +82,98 @@ def test_a_study_that_another_process_is_making_keeps_that_ones_plan() -> None:
     assert Plan.of(optuna.load_study(study_name="s", storage=storage)) == PLAN
 
 
-def test_a_study_whose_maker_was_killed_is_given_its_plan(
+def test_a_maker_that_tells_its_plan_too_late_shares_its_study_with_no_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "MAKER_WAIT", 0.2)
-    storage = optuna.storages.InMemoryStorage()
-    optuna.create_study(study_name="s", storage=storage, directions=PLAN.directions)
-    assert Plan.of(open_study(storage, "s", PLAN)) == PLAN
+    storage = Slow()
+    with ThreadPoolExecutor(1) as pool:
+        maker = pool.submit(open_study, storage, "s", PLAN)
+        assert storage.made.wait(10)
+        try:
+            with pytest.raises(ValueError, match="'s' was made by another program; choose"):
+                open_study(storage, "s", replace(PLAN, recipe='{"epochs": 50}'))
+        finally:
+            storage.looked.set()
+        assert Plan.of(maker.result(10)) == PLAN
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'store.db'}"
+    return str(request.getfixturevalue("postgresql_url"))
+
+
+def test_in_a_database_others_wait_for_the_maker_however_long_it_takes(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setattr(module, "MAKER_WAIT", 0.2)
+    with open_storage(url) as one, open_storage(url) as other, ThreadPoolExecutor(1) as pool:
+        making = threading.Event()
+        create, tell = one.create_new_study, one.set_study_user_attr
+
+        def create_and_say_so(*given: Any) -> int:
+            found = create(*given)
+            making.set()
+            return found
+
+        def tell_late(*given: Any) -> None:
+            time.sleep(1.0)
+            tell(*given)
+
+        monkeypatch.setattr(one, "create_new_study", create_and_say_so)
+        monkeypatch.setattr(one, "set_study_user_attr", tell_late)
+        maker = pool.submit(open_study, one, "s", PLAN)
+        assert making.wait(10)
+        with pytest.raises(ValueError, match=r"has recipe \{\} and cannot go on"):
+            open_study(other, "s", replace(PLAN, recipe='{"epochs": 50}'))
+        assert Plan.of(maker.result(10)) == PLAN
+        assert Plan.of(open_study(other, "s", PLAN)) == PLAN
+
+
+def test_of_two_that_make_a_study_at_once_one_does(url: str) -> None:
+    begin = threading.Barrier(4)
+
+    def opened(number: int) -> str:
+        with open_storage(url) as storage:
+            begin.wait(10)
+            plan = replace(PLAN, recipe=str(number))
+            try:
+                return f"{Plan.of(open_study(storage, 's', plan)) == plan}"
+            except ValueError:
+                return "refused"
+
+    with open_storage(url), ThreadPoolExecutor(4) as pool:
+        found = sorted(pool.map(opened, range(4)))
+    assert found == ["True", "refused", "refused", "refused"]
+
+
+def test_a_maker_that_is_killed_leaves_no_study(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    def killed(*given: Any) -> None:
+        raise KeyboardInterrupt
+
+    with open_storage(url) as storage:
+        with monkeypatch.context() as patched:
+            patched.setattr(storage, "set_study_user_attr", killed)
+            with pytest.raises(KeyboardInterrupt):
+                open_study(storage, "s", PLAN)
+        assert study_names(storage) == []
+        assert Plan.of(open_study(storage, "s", PLAN)) == PLAN
+
+
+@pytest.mark.parametrize("objectives", [("score",), ("-params",), ("score", "-params")])
+def test_a_study_that_another_program_made_stays_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, url: str, objectives: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(module, "MAKER_WAIT", 0.2)
+    directions = replace(PLAN, objectives=objectives).directions
+    with open_storage(url) as storage:
+        others = optuna.create_study(study_name="s", storage=storage, directions=directions)
+        with pytest.raises(ValueError, match="'s' was made by another program; choose another"):
+            open_study(storage, "s", PLAN)
+        assert others.user_attrs == {}
+        others.enqueue_trial({"x": 1})
+        monkeypatch.setattr(module, "MAKER_WAIT", 600)
+        with pytest.raises(ValueError, match="'s' was made by another program; choose another"):
+            open_study(storage, "s", PLAN)
