@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import SQLAlchemyError
 
 from metadata_store.errors import StoreError, UnreadableStore
@@ -126,3 +127,11 @@ def take_turns(engine: sa.Engine) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     engine.dispose()  # connections made before know nothing of this
+
+
+def note_errors(engine: sa.Engine, note: str) -> None:
+    """Adds a note to what the database raises, which does not say which one it is."""
+
+    @event.listens_for(engine, "handle_error")
+    def add(context: ExceptionContext) -> None:
+        context.original_exception.add_note(note)

@@ -24,6 +24,7 @@ from metadata_store.sql.beside import (
     copy_of,
     engine_options,
     exists,
+    note_errors,
     take_turns,
     without_password,
 )
@@ -36,6 +37,9 @@ PATIENCE = 180.0
 
 NO_COLUMN = "42703"
 """PostgreSQL's code for it."""
+
+SEARCHES = "the database of the search"
+"""How an error's note begins that names its database."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 
@@ -83,7 +87,11 @@ def read_storage(url: str) -> Iterator[optuna.storages.BaseStorage]:
         with open_storage(url, make=False) as storage:
             yield storage
         return
-    copied = _database("sqlite://", where, copy_of(where))
+    copy = copy_of(where)
+    try:  # once: a copy does not change
+        copied = patiently(lambda: _database("sqlite://", where, copy), patience=0)
+    except LostStore as error:
+        raise UnreadableStore(f"cannot open {error}") from error
     try:
         with copied.engine.connect() as connection:
             # What was written to the copy would be gone with it.
@@ -104,10 +112,16 @@ def _database(url: str, named: str, options: Mapping[str, Any]) -> optuna.storag
     Raises:
         UnreadableStore: the tables are another version's.
     """
+    shown = without_password(named)
     try:
-        return optuna.storages.RDBStorage(url, engine_kwargs=dict(options))
+        storage = optuna.storages.RDBStorage(url, engine_kwargs=dict(options))
     except RuntimeError as error:
-        raise UnreadableStore(f"cannot open {without_password(named)}: {error}") from error
+        raise UnreadableStore(f"cannot open {shown}: {error}") from error
+    except (StorageInternalError, Failure) as error:
+        error.add_note(f"{SEARCHES} {shown}")
+        raise
+    note_errors(storage.engine, f"{SEARCHES} {shown}")
+    return storage
 
 
 @contextmanager
@@ -155,9 +169,9 @@ def patiently(call: Callable[[], Result], *, patience: float = PATIENCE) -> Resu
             if isinstance(error, StoreError) and type(error) not in (StoreError, LostStore):
                 raise
             if _definite(error):
-                raise UnreadableStore(f"the database of the search: {_line(error)}") from error
+                raise UnreadableStore(_line(error)) from error
             if time.monotonic() + pause > give_up:
-                raise LostStore(f"the database of the search: {_line(error)}") from error
+                raise LostStore(_line(error)) from error
             logging.getLogger(__name__).info("trying again in %.1f s: %s", pause, _line(error))
         time.sleep(pause * random.uniform(0.5, 1.0))
         pause = min(2 * pause, LONGEST_PAUSE)
@@ -173,9 +187,12 @@ def _definite(error: BaseException) -> bool:
 
 
 def _line(error: BaseException) -> str:
-    """What the database said, not what Optuna says about it."""
-    *_, cause = _causes(error)
-    return next(iter(str(cause).strip().splitlines()), type(cause).__name__)
+    """Which database, if that is known, and what it said, not what Optuna says about it."""
+    causes = list(_causes(error))
+    notes = (note for each in causes for note in getattr(each, "__notes__", ()))
+    name = next((note for note in notes if note.startswith(SEARCHES)), SEARCHES)
+    said = str(causes[-1]).strip().splitlines()
+    return f"{name}: {said[0] if said else type(causes[-1]).__name__}"
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -87,6 +87,21 @@ def test_a_task_is_reported_on_although_the_studies_are_no_database(
     assert "without the searches of that name: " in caplog.text
 
 
+@pytest.mark.parametrize("table", ["studies", "version_info"])
+def test_a_task_is_reported_on_although_the_studies_are_another_programs(
+    metanas: CommandLine, tmp_path: Path, caplog: pytest.LogCaptureFixture, table: str
+) -> None:
+    studies = tmp_path / "store.studies.db"
+    with closing(sqlite3.connect(studies)) as other, other:
+        other.execute(f"CREATE TABLE {table} (x INTEGER)")
+    file = tmp_path / "one.html"
+    metanas.ok("report", "one", "--out", str(file), "--space", "mini", "--predictor", "ridge")
+    assert "Recommended" in file.read_text("utf-8")
+    (line,) = (each for each in caplog.messages if each.startswith("without the searches"))
+    assert f"that name: the database of the search sqlite:///{studies}: no such column" in line
+    assert "\n" not in line
+
+
 def test_a_task_and_a_study_of_one_name_share_a_page(metanas: CommandLine, tmp_path: Path) -> None:
     searched(metanas, tmp_path, "target")
     file = tmp_path / "target.html"

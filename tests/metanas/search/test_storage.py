@@ -161,19 +161,34 @@ def test_transactions_on_one_file_queue(tmp_path: Path) -> None:
     assert sorted(popped) == list(range(20))
 
 
+@pytest.mark.parametrize("table", ["studies", "version_info"])
 @pytest.mark.parametrize("opener", [open_storage, read_storage])
-def test_tables_of_another_program_are_told_at_once(
-    tmp_path: Path, opener: Callable[..., AbstractContextManager[optuna.storages.BaseStorage]]
+def test_tables_of_another_program_are_told_at_once_with_the_file(
+    tmp_path: Path,
+    opener: Callable[..., AbstractContextManager[optuna.storages.BaseStorage]],
+    table: str,
 ) -> None:
     with closing(sqlite3.connect(tmp_path / "s.studies.db")) as other, other:
-        other.execute("CREATE TABLE studies (name TEXT)")
+        other.execute(f"CREATE TABLE {table} (name TEXT)")
     begin = time.monotonic()
+    told = rf"^the database of the search sqlite:///.*/s\.studies\.db: no such column: {table}"
     with (
-        pytest.raises(UnreadableStore, match="the search: no such column: studies"),
+        pytest.raises(UnreadableStore, match=told),
         opener(f"sqlite:///{tmp_path / 's.db'}") as studies,
     ):
         study.study_names(studies)
     assert time.monotonic() - begin < 10
+
+
+def test_a_copy_that_cannot_be_read_is_told_at_once_with_the_file(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "s.studies.db")) as other, other:
+        other.execute("CREATE TABLE mine (name TEXT)")
+        other.execute("CREATE INDEX ix_studies_study_name ON mine (name)")
+    begin = time.monotonic()
+    told = r"^cannot open the database of the search sqlite:///.*/s\.studies\.db: .* already exists"
+    with pytest.raises(UnreadableStore, match=told):
+        read_storage(f"sqlite:///{tmp_path / 's.db'}").__enter__()
+    assert time.monotonic() - begin < 5
 
 
 @pytest.mark.parametrize("opener", [open_storage, read_storage])
