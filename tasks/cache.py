@@ -22,7 +22,7 @@ import platformdirs
 from numpy.typing import NDArray
 
 VARIABLE = "METANAS_CACHE"
-FORMAT = 4
+FORMAT = 5
 """Raised whenever the same data would be prepared differently."""
 
 LISTED = "arrays"

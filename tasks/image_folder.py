@@ -163,15 +163,26 @@ def _unwrapped(root: Path) -> list[Path]:
     """The way down through folders whose only folder of images is one of folders."""
     way = [root]
     while True:
-        full = list(islice((path for path in _folders(way[-1]) if any(_images(path))), 2))
-        if len(full) != 1 or not (inside := _folders(full[0])):
+        below = _folders(way[-1])
+        full = list(islice((path for path in below if any(_images(path))), 2))
+        if len(full) != 1 or not _folders(full[0]):
             break
-        # A folder with images of its own is a class, unless it is seen to hold parts. Those in
-        # the root belong to no class in any case.
-        if _own_images(full[0]) and not any(_part(folder.name) == "train" for folder in inside):
+        # Images in the root belong to no class in any case.
+        if _own_images(full[0]) and not _wraps(full[0], alone=len(below) == 1):
             break
         way.append(full[0])
     return way
+
+
+def _wraps(folder: Path, *, alone: bool) -> bool:
+    """Whether a folder with images of its own is no class, but one of classes or parts.
+
+    Parts tell; so do two folders below that hold images, unless others stand beside it, which
+    may be empty classes.
+    """
+    if any(_part(inside.name) == "train" for inside in _folders(folder)):
+        return True
+    return alone and len({file.parent for file in _images(folder)} - {folder}) > 1
 
 
 def _own_images(folder: Path) -> list[Path]:

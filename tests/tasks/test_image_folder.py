@@ -130,9 +130,51 @@ def test_parts_taken_for_groups_of_classes_are_told(
     assert told.startswith(f"{named} hold no parts but classes here")
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_wrapped_dataset_may_hold_stray_images(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, packed: bool
+) -> None:
+    root = fill(tmp_path / "zoo", "ds/cat", "ds/dog")
+    draw(root / "ds" / "x.png")
+    if packed:
+        root = tmp_path / "zoo.tar"
+        with tarfile.open(root, "w") as file:
+            file.add(tmp_path / "zoo" / "ds", "ds")
+    data = prepare("image_folder", str(root))
+    assert (data.classes, data.n_samples) == (("cat", "dog"), 12)
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert told == f"ignored 1 images outside any class folder: {root}"
+    assert prepare("image_folder", f"{root}#within=ds").classes == ("cat", "dog")
+
+
+def test_a_folder_below_stray_images_can_be_chosen(tmp_path: Path) -> None:
+    root = fill(tmp_path / "w", "img/c0", "img/c1/a", "img/c1/b")
+    draw(root / "img" / "preview.png")
+    assert prepare("image_folder", str(root)).classes == ("c0", "c1/a", "c1/b")
+    for within in ("c1", "img/c1"):
+        assert prepare("image_folder", f"{root}#within={within}").classes == ("a", "b")
+
+
+def test_a_wrapper_within_another_may_hold_stray_images(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = fill(tmp_path / "zoo", "ds/images/cat", "ds/images/dog")
+    draw(root / "x.png")
+    draw(root / "ds" / "cover.png")
+    assert prepare("image_folder", str(root)).classes == ("cat", "dog")
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert told == f"ignored 2 images outside any class folder: {root}"
+
+
 def test_a_class_beside_empty_ones_wraps_no_others(tmp_path: Path) -> None:
     fill(tmp_path / "zoo", "cat", "cat/small", "cat/large")
     (tmp_path / "zoo" / "dog").mkdir()
+    with pytest.raises(ValueError, match="need at least two classes, got only 'cat'"):
+        prepare("image_folder", str(tmp_path / "zoo"))
+
+
+def test_a_lone_class_with_one_folder_below_is_one(tmp_path: Path) -> None:
+    fill(tmp_path / "zoo", "cat", "cat/small")
     with pytest.raises(ValueError, match="need at least two classes, got only 'cat'"):
         prepare("image_folder", str(tmp_path / "zoo"))
 
