@@ -271,7 +271,7 @@ def _tell_doubtful(classes: Sequence[str], location: str) -> None:
     named = sorted({str(folder) for folder in above if _part(folder.name)})
     if named:
         log.warning(
-            "%s hold no parts but classes here, for other folders of images lie beside them: %s",
+            "%s named as parts, taken for groups of classes: %s",
             ", ".join(named[:5]),
             location,
         )

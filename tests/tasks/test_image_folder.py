@@ -119,6 +119,7 @@ def test_a_hidden_image_does_not_stop_the_way_down(
     [
         (("docs", "data/train/a", "data/train/b", "data/test/a"), "data/test, data/train"),
         (("sample", "train/a", "train/b"), "train"),
+        (("train-data/dog", "train-set/cat"), "train-data, train-set"),
     ],
 )
 def test_parts_taken_for_groups_of_classes_are_told(
@@ -127,7 +128,7 @@ def test_parts_taken_for_groups_of_classes_are_told(
     root = fill(tmp_path / "zoo", *folders)
     assert set(prepare("image_folder", str(root)).classes) == set(folders)
     (told,) = [record.getMessage() for record in caplog.records]
-    assert told.startswith(f"{named} hold no parts but classes here")
+    assert told.startswith(f"{named} named as parts, taken for groups of classes: ")
 
 
 @pytest.mark.parametrize("packed", [False, True])
