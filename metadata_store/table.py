@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -56,22 +58,28 @@ def write_table(path: str | Path, batches: Iterable[Trials]) -> int:
     """
     path = Path(path)
     _require_place(path)
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     written = 0
+    with whole(path) as file, pq.ParquetWriter(file, SCHEMA, compression="zstd") as writer:
+        for batch in batches:
+            for start in range(0, len(batch), ROWS_AT_ONCE):
+                rows = batch.table.slice(start, ROWS_AT_ONCE)
+                writer.write_table(rows.cast(SCHEMA))
+                written += rows.num_rows
+    return written
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that gets its name at the end, and none where writing fails."""
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         with partial.open("wb") as file:
-            with pq.ParquetWriter(file, SCHEMA, compression="zstd") as writer:
-                for batch in batches:
-                    for start in range(0, len(batch), ROWS_AT_ONCE):
-                        rows = batch.table.slice(start, ROWS_AT_ONCE)
-                        writer.write_table(rows.cast(SCHEMA))
-                        written += rows.num_rows
+            yield file
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
-    return written
 
 
 def _require_place(path: Path) -> None:

@@ -18,9 +18,9 @@ import numpy as np
 
 from metadata_store.errors import UnknownTask
 from metadata_store.records import TABLE_KIND, Architecture, Task, Trial, TrialState
-from metadata_store.reference import TASKS
-from metadata_store.store import MetadataStore
-from metadata_store.table import write_table
+from metadata_store.reference import TASKS, reference_tables, reference_tasks
+from metadata_store.store import MetadataStore, completes
+from metadata_store.table import whole, write_table
 from metanas.assemble import make_evaluator, space_by_name
 from metanas.distribute.spread import Processes, Spread
 from metanas.evaluators.fused import Fused
@@ -313,7 +313,8 @@ def export(store: MetadataStore, sources: Sequence[str], folder: Path) -> int:
 
     Raises:
         ValueError: a source has no trials, a name that no file can have, or the folder's tasks
-            cannot be read; nothing is written.
+            cannot be read or are, by the same names, others of tables that stay in it; nothing is
+            written.
     """
     batch = store.batch()
     trials = {source: batch.where(source=source) for source in sources}
@@ -323,30 +324,36 @@ def export(store: MetadataStore, sources: Sequence[str], folder: Path) -> int:
         if Path(source).name != source:
             raise ValueError(f"need a source that can name a file, got {source!r}")
     names = sorted({name for found in trials.values() for name in found.present("task")})
-    tasks = [_shipped(store.task(name)) for name in names]
-    # Of tables that stay in the folder.
-    tasks += [each for each in _shipped_before(folder) if each["name"] not in names]
-    tasks.sort(key=lambda each: str(each["name"]))
+    tasks = {name: _shipped(store.task(name)) for name in names}
+    staying = any(table.stem not in trials for table in reference_tables(folder))
+    for known in _shipped_before(folder):
+        task = tasks.setdefault(known.name, known)
+        if staying and task != known and not completes(task, known):
+            raise ValueError(
+                f"{folder} knows task {known.name!r} otherwise than this store; "
+                f"choose another folder"
+            )
     folder.mkdir(parents=True, exist_ok=True)
     for source, found in trials.items():
         write_table(folder / f"{source}.parquet", [found])
-    (folder / TASKS).write_text(json.dumps(tasks, indent=1) + "\n", encoding="utf-8")
+    listed = [_fields(tasks[name]) for name in sorted(tasks)]
+    with whole(folder / TASKS) as file:
+        file.write(f"{json.dumps(listed, indent=1)}\n".encode())
     return sum(map(len, trials.values()))
 
 
-def _shipped_before(folder: Path) -> list[dict[str, object]]:
-    file = folder / TASKS
-    if not file.exists():
-        return []
+def _shipped_before(folder: Path) -> list[Task]:
     try:
-        known: list[dict[str, object]] = json.loads(file.read_text("utf-8"))
-        return [each for each in known if Task(**each).name]  # type: ignore[arg-type]
+        return reference_tasks(folder)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{file} holds no tasks: {error}") from error
+        raise ValueError(f"{folder / TASKS} holds no tasks: {error}") from error
 
 
-def _shipped(task: Task) -> dict[str, object]:
-    record = {each.name: getattr(task, each.name) for each in fields(task)}
+def _shipped(task: Task) -> Task:
     location = location_of(task.data)
-    data = Path(location).name + task.data.removeprefix(location)
-    return {**record, "data": data, "features": dict(task.features)}
+    return replace(task, data=Path(location).name + task.data.removeprefix(location))
+
+
+def _fields(task: Task) -> dict[str, object]:
+    record = {each.name: getattr(task, each.name) for each in fields(task)}
+    return {**record, "features": dict(task.features)}

@@ -446,6 +446,40 @@ def test_sources_exported_one_after_the_other_keep_all_their_tasks(
         experience.export(both, ["on-one"], tmp_path)
 
 
+def test_tasks_of_tables_that_stay_in_a_folder_are_replaced_by_no_others(
+    experienced: tuple[MemoryStore, list[Trial]], tmp_path: Path
+) -> None:
+    store, told = experienced
+    experience.export(store, ["tests"], tmp_path)
+    before = (tmp_path / "tasks.json").read_text()
+    theirs = holding(
+        [replace(each, n_samples=7) for each in store.tasks()],
+        [replace(each, source="theirs") for each in told],
+    )
+    said = r"knows task 'one' otherwise than this store; choose another folder$"
+    with pytest.raises(ValueError, match=said):
+        experience.export(theirs, ["theirs"], tmp_path)
+    assert (tmp_path / "tasks.json").read_text() == before
+    assert not (tmp_path / "theirs.parquet").exists()
+    (tmp_path / "tests.parquet").unlink()
+    with (tmp_path / "tasks.json").open() as read_meanwhile:
+        experience.export(theirs, ["theirs"], tmp_path)
+        assert read_meanwhile.read() == before
+    assert reference_tasks(tmp_path) == theirs.tasks()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["tasks.json", "theirs.parquet"]
+
+
+def test_a_task_known_as_a_table_gets_its_data_from_a_later_source(
+    experienced: tuple[MemoryStore, list[Trial]], tmp_path: Path
+) -> None:
+    store, told = experienced
+    bare = holding([Task.table(each.name) for each in store.tasks()], told)
+    experience.export(bare, ["tests"], tmp_path)
+    later = holding(store.tasks(), [replace(each, source="later") for each in told])
+    experience.export(later, ["later"], tmp_path)
+    assert reference_tasks(tmp_path) == store.tasks()
+
+
 def test_a_source_that_names_another_folder_is_refused_before_anything_is_written(
     experienced: tuple[MemoryStore, list[Trial]], tmp_path: Path
 ) -> None:
