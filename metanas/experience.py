@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from metadata_store.batch import Trials
 from metadata_store.errors import UnknownTask
 from metadata_store.records import TABLE_KIND, Architecture, Task, Trial, TrialState
 from metadata_store.reference import TASKS, reference_tables, reference_tasks
@@ -112,7 +113,9 @@ def build(
     chosen = draw(space, settings)
     # Not before the settings are known to make sense: this changes the store.
     tasks = [_registered(each, store, progress) for each in settings.tasks]
-    known, marks = _known(settings.source, evaluator.recipe.epochs, space, store, tasks)
+    known = _known(settings.source, evaluator.recipe.epochs, space, store, tasks)
+    made = store.batch().where(source=settings.source)
+    _check_mark(made, RECIPE, evaluator.recipe_mark)
     jobs, total = [], 0
     # Groups are the same whatever is known already, so that one cut off is found again by its
     # checkpoint.
@@ -138,7 +141,7 @@ def build(
         now = told[task.name] = {RECIPE: evaluator.recipe_mark}
         if task.name in waiting:
             now[IMAGES] = image_mark(_known_images(task))
-        _check_marks(settings.source, task, marks[task.name], now)
+            _check_mark(made.where(task=task.name), IMAGES, now[IMAGES])
     jobs = [replace(job, marks=told[job.task.name]) for job in jobs]
     done = total - sum(len(job.architectures) for job in jobs)
     added = 0
@@ -156,14 +159,13 @@ def build(
 
 def _known(
     source: str, epochs: int, space: SearchSpace, store: MetadataStore, tasks: Sequence[Task]
-) -> tuple[set[object], dict[str, Mapping[str, float]]]:
-    """What is trained already, and by task the extras of a trial that tell recipe and images.
+) -> set[object]:
+    """What is trained already.
 
     Raises:
         ValueError: it was trained for another number of epochs, or as networks of another size.
     """
     known: set[object] = set()
-    marks: dict[str, Mapping[str, float]] = {task.name: {} for task in tasks}
     for task in tasks:
         sized = False
         for trial in store.trials(task=task.name):
@@ -177,22 +179,19 @@ def _known(
             if not sized and trial.architecture.space == space.name and "params" in trial.extras:
                 _check_size(trial, space, task)
                 sized = True
-            if not marks[task.name] and trial.extras.keys() >= MARKS.keys():
-                marks[task.name] = trial.extras
             known.add(trial.identity)
-    return known, marks
+    return known
 
 
-def _check_marks(
-    source: str, task: Task, known: Mapping[str, float], now: Mapping[str, float]
-) -> None:
-    """Raises ValueError: what is known was made otherwise."""
-    for name, mark in now.items():
-        if known.get(name, mark) != mark:
-            raise ValueError(
-                f"source {source!r} has trials on {task.name} {MARKS[name]}; "
-                f"these need another source or another store"
-            )
+def _check_mark(made: Trials, name: str, mark: float) -> None:
+    """Raises ValueError: some of a source's trials have another."""
+    marks = made.extra(name)
+    others = made.take(np.isfinite(marks) & (marks != mark))
+    if len(others):
+        raise ValueError(
+            f"source {others[0].source!r} has trials on {others[0].task} {MARKS[name]}; "
+            f"these need another source or another store"
+        )
 
 
 def _check_size(trial: Trial, space: SearchSpace, task: Task) -> None:

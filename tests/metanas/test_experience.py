@@ -287,6 +287,19 @@ def test_another_experiment_under_the_same_names_is_an_error(
             built_here(settings, store, tmp_path)
 
 
+def test_another_recipe_on_other_tasks_of_a_source_is_an_error(
+    experienced: tuple[MemoryStore, list[Trial]], tmp_path: Path
+) -> None:
+    store, told = experienced
+    grown = holding(store.tasks(), told)
+    further = replace(SETTINGS, tasks=(replace(SETTINGS.tasks[0], name="three"),))
+    slower = replace(further, evaluator=SETTINGS.evaluator.but(lr=0.01))
+    with pytest.raises(ValueError, match="has trials on one trained by another recipe; these nee"):
+        built_here(slower, grown, tmp_path)
+    assert built_here(replace(slower, source="slower"), grown, tmp_path) == 2
+    assert built_here(further, grown, tmp_path) == 2
+
+
 def test_a_machine_without_the_device_can_lead_a_build(
     experienced: tuple[MemoryStore, list[Trial]], tmp_path: Path
 ) -> None:
