@@ -25,7 +25,7 @@ from metadata_store.table import whole, write_table
 from metanas.assemble import make_evaluator, space_by_name
 from metanas.distribute.spread import Processes, Spread
 from metanas.evaluators.fused import Fused
-from metanas.evaluators.scratch import image_mark
+from metanas.evaluators.scratch import IMAGES, MARKS, RECIPE, image_mark
 from metanas.networks.fused_cells import NotAlike
 from metanas.protocols import SearchSpace
 from metanas.settings import ExperienceSettings, Named, TaskSettings
@@ -36,10 +36,6 @@ from tasks.register import location_of, register, relocated
 
 Progress = Callable[[int, int, str], None]
 """Called with steps done, steps in all, and what is going on."""
-
-RECIPE, IMAGES = "recipe_mark", "image_mark"
-MARKS = {RECIPE: "trained by another recipe", IMAGES: "trained on other images"}
-"""Extras of a trial that tell what it is not to be compared with; older ones lack them."""
 
 IN_VAIN = 2_000
 """Draws in a row that gave nothing new, after which a space is looked at closer."""

@@ -30,6 +30,10 @@ from metanas.protocols import SearchSpace
 if TYPE_CHECKING:
     from tasks.load import Split, TaskData
 
+RECIPE, IMAGES = "recipe_mark", "image_mark"
+MARKS = {RECIPE: "trained by another recipe", IMAGES: "trained on other images"}
+"""Extras of a trial that tell what it is not to be compared with; older ones lack them."""
+
 
 def _load(task: Task) -> TaskData:
     from tasks.load import load

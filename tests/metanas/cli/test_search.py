@@ -421,18 +421,19 @@ def test_two_objectives_give_a_front(metanas: CommandLine, tmp_path: Path) -> No
     assert set(points) <= tried
 
 
-@pytest.mark.parametrize("name", ["parms", "flops", "seconds"])
+@pytest.mark.parametrize("name", ["parms", "flops", "seconds", "image_mark"])
 def test_an_objective_that_no_trial_of_the_oracle_has_is_refused(
     metanas: CommandLine, tmp_path: Path, name: str
 ) -> None:
     file = tmp_path / "some.parquet"
-    trials = [replace(each, extras={"params": 1.0}) for each in source_trials_of(["target"])]
+    extras = {"params": 1.0, "image_mark": 2.0, "recipe_mark": 3.0}
+    trials = [replace(each, extras=extras) for each in source_trials_of(["target"])]
     others = [replace(each, extras={"flops": 1.0}) for each in source_trials_of(["other"])]
     pq.write_table(Trials.of([*trials, *others]).table, file)
     before = metanas.ok("store", "info")
     run = ["search", "target", "--oracle", str(file), "--no-mlflow", "--budget", "2"]
     told = metanas.wrong(*run, "--objective", f"score,-{name}")
-    assert f"have no {name!r} to search by; they have score, params" in told
+    assert f"have no {name!r} to search by; they have score, params\n" in told
     assert metanas.ok("store", "info") == before
     assert studies(metanas) == []
 
