@@ -127,6 +127,7 @@ def kept(folder: Path, learner: Learner, sources: Sources) -> Learned:
     folder cannot be used nothing is kept.
     """
     path = folder / f"{name_of(learner, sources)}-{_me()}{SUFFIX}"
+    before = _state(path)
     found = _read(path)
     if found is not None:
         return found
@@ -139,7 +140,8 @@ def kept(folder: Path, learner: Learner, sources: Sources) -> Learned:
         log.warning("what is learned is not kept: %s", error)
         return learner(sources)
     try:
-        found = _read(path)  # which another process may have put there meanwhile
+        # Another process may have put one there meanwhile; the same would be told of twice.
+        found = _read(path) if _state(path) != before else None
         if found is None:
             found = learner(sources)
             _write(path, found)
@@ -151,6 +153,15 @@ def kept(folder: Path, learner: Learner, sources: Sources) -> Learned:
 def _me() -> int:
     """This user's number; 0 for all where the system has none."""
     return os.geteuid() if hasattr(os, "geteuid") else 0
+
+
+def _state(path: Path) -> tuple[int, int, int] | None:
+    """What tells a file from one written later; None where there is none to be seen."""
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return state.st_ino, state.st_size, state.st_mtime_ns
 
 
 def _read(path: Path) -> Learned | None:
@@ -190,10 +201,14 @@ def _write(path: Path, learned: Learned) -> None:
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
-        _tidy(path.parent)
     except OSError as error:
         log.warning("what was learned is not kept: %s", error)
         part.unlink(missing_ok=True)
+        return
+    try:
+        _tidy(path.parent)
+    except OSError as error:
+        log.warning("older files in %s are not deleted: %s", path.parent, error)
 
 
 def _tidy(folder: Path) -> None:

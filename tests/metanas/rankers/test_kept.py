@@ -89,11 +89,29 @@ def test_the_name_tells_ways_of_learning_apart() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"half a file", pickle.dumps([1])])
-def test_a_damaged_file_is_replaced(folder: Path, tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_file_is_told_once_and_replaced(
+    folder: Path, tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     (whole,) = folder.glob(f"*{SUFFIX}")
-    (tmp_path / whole.name).write_bytes(content)
+    path = tmp_path / whole.name
+    path.write_bytes(content)
     Quick(folder=tmp_path).fit(source_trials(), {})
-    assert module._read(tmp_path / whole.name) is not None
+    told = [record.getMessage() for record in caplog.records]
+    assert told == [f"{path} is learned anew: the file is damaged"]
+    assert module._read(path) is not None
+
+
+def test_older_files_that_cannot_be_deleted_keep_nothing_from_being_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError("not permitted")
+
+    monkeypatch.setattr(module, "_own", refuse)
+    Quick(folder=tmp_path).fit(source_trials(), {})
+    told = [record.getMessage() for record in caplog.records]
+    assert told == [f"older files in {tmp_path} are not deleted: not permitted"]
+    assert len(list(tmp_path.glob(f"*{SUFFIX}"))) == 1
 
 
 def test_a_file_that_would_call_something_else_is_not_obeyed(folder: Path, tmp_path: Path) -> None:
