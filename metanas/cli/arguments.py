@@ -92,8 +92,8 @@ def names(text: str) -> tuple[str, ...]:
     return tuple(name for name in text.split(",") if name)
 
 
-LONGEST = 255
-"""Bytes that a file's name may have."""
+LONGEST, LONGEST_PATH = 255, 4095
+"""Bytes that a file's or folder's name may have, and all of them together."""
 
 
 def check_writable(file: Path, *, part: Path | None = None) -> None:
@@ -104,21 +104,25 @@ def check_writable(file: Path, *, part: Path | None = None) -> None:
 
     Raises:
         OSError: the file's folder is none or cannot be written to, or the file is a folder.
-        ValueError: no file can have its name.
+        ValueError: no file can have its name, or lie there.
     """
-    size, most = len(os.fsencode(file.name)), LONGEST
-    if part is not None:
-        most -= len(os.fsencode(part.name)) - size
-    if size > most:
-        raise ValueError(
-            f"need a file's name of {most} bytes at most, got {size}: {file.name[:20]}…"
-        )
+    more = 0 if part is None else len(os.fsencode(part.name)) - len(os.fsencode(file.name))
+    _check_length("a file's name", file.name, LONGEST - more)
+    for folder in file.parent.parts:
+        _check_length("a folder's name", folder, LONGEST)
+    _check_length("a path", str(file), LONGEST_PATH - more)
     if file.is_dir():
         raise IsADirectoryError(f"need a file to write, got the folder {file}")
     if not file.parent.is_dir():
         raise NotADirectoryError(f"need an existing folder for {file}")
     if not os.access(file.parent, os.W_OK):
         raise PermissionError(f"cannot write to the folder of {file}")
+
+
+def _check_length(what: str, text: str, most: int) -> None:
+    size = len(os.fsencode(text))
+    if size > most:
+        raise ValueError(f"need {what} of {most} bytes at most, got {size}: {text[:20]}…")
 
 
 def add_network_options(parser: argparse.ArgumentParser) -> None:
