@@ -64,7 +64,7 @@ class Adapted:
         learned: images learned from in all, those of training after it included.
         seconds: that adaptation took, and training after it.
         test_accuracy: on the data's test part; NaN where there is none.
-        test_seen: as `seen`, of the test part.
+        test_seen: as `seen`, of the test part; None where there is none.
     """
 
     module: nn.Module
@@ -158,11 +158,11 @@ def adapt(
     low, high = wilson(accuracy, len(right))
     ci95 = max(accuracy - low, high - accuracy)
     test = data.test
-    test_accuracy = math.nan
+    seen = _seen(meta, [images for images, _ in held_out], "images held out")
+    test_accuracy, test_seen = math.nan, None
     if test is not None:
         test_accuracy = float(_right(module, test.images, test.labels).mean())
-    seen = _seen(meta, [images for images, _ in held_out], "images held out")
-    test_seen = _seen(meta, [test.images] if test is not None else [], "test images")
+        test_seen = _seen(meta, [test.images], "test images")
     counts = count(module, meta.input_shape)
     extras = {
         "params": float(counts.params),
@@ -176,8 +176,10 @@ def adapt(
     }
     if test is not None:
         extras["test_score"] = test_accuracy
-    if seen is not None and test_seen is not None:
-        extras |= {"seen": float(seen), "test_seen": float(test_seen)}
+    if test_seen is not None:
+        extras["test_seen"] = float(test_seen)
+    if seen is not None:
+        extras["seen"] = float(seen)
     else:
         log.warning("the meta-architecture's file does not tell if it has seen the images held out")
     values = curve or [accuracy]

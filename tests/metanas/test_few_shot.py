@@ -114,8 +114,16 @@ def test_images_never_seen_are_no_cause_for_a_warning(
     meta = replace(META, seen=frozenset(mark ^ 1 for mark in others))
     with caplog.at_level(logging.WARNING):
         made = adapt(meta, task(folder), data(folder), source="tests")
-    assert (made.seen, made.test_seen, made.trial.extras["seen"]) == (0, 0, 0.0)
+    assert (made.seen, made.trial.extras["seen"]) == (0, 0.0)
     assert caplog.text == ""
+
+
+def test_without_a_test_part_nothing_is_told_of_one(folder: Path) -> None:
+    meta = replace(META, seen=frozenset(Classes.of(data(folder)).marks))
+    made = adapt(meta, task(folder), data(folder), source="tests")
+    assert made.seen == made.judged
+    assert made.test_seen is None
+    assert not made.trial.extras.keys() & {"test_score", "test_seen"}
 
 
 def test_test_images_seen_in_meta_training_are_counted_apart(
@@ -127,7 +135,7 @@ def test_test_images_seen_in_meta_training_are_counted_apart(
     shown = Classes(prepared.val.images, prepared.val.labels, prepared.classes)
     meta = replace(META, seen=frozenset(shown.marks))
     made = adapt(meta, task(folder), kept, source="tests")
-    assert (made.seen, made.test_seen) == (0, 8)
+    assert (made.seen, made.test_seen, made.trial.extras["test_seen"]) == (0, 8, 8.0)
     assert "8 of 8 test images were seen" in caplog.text
 
 
