@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from metadata_store.batch import Trials
-from metadata_store.errors import UnknownTask
+from metadata_store.errors import DuplicateTask, UnknownTask
 from metadata_store.records import TABLE_KIND, Architecture, Task, Trial, TrialState
 from metadata_store.reference import TASKS, reference_tables, reference_tasks
 from metadata_store.store import MetadataStore, completes
@@ -32,7 +32,7 @@ from metanas.settings import ExperienceSettings, Named, TaskSettings
 from metanas.spaces.random_chooser import RandomChooser
 from metanas.train import train, train_together
 from tasks.load import TaskData, images_of
-from tasks.register import location_of, register, relocated
+from tasks.register import location_of, register, relocated, require_data
 
 Progress = Callable[[int, int, str], None]
 """Called with steps done, steps in all, and what is going on."""
@@ -107,6 +107,9 @@ def build(
     evaluator = make_evaluator(asked.but(device="cpu") if settings.together else asked, space)
     size = settings.together or (1 if evaluator.device.type == "cpu" else TOGETHER)
     chosen = draw(space, settings)
+    for wanted in settings.tasks:
+        if _stored(wanted, store) is None:
+            require_data(wanted.data, wanted.kind)
     # Not before the settings are known to make sense: this changes the store.
     tasks = [_registered(each, store, progress) for each in settings.tasks]
     known = _known(settings.source, evaluator.recipe.epochs, space, store, tasks)
@@ -227,17 +230,29 @@ def _has_so_many(space: SearchSpace, number: int) -> bool:
     return listed is not None and len({space.canonical(each) for each in listed}) >= number
 
 
-def _registered(wanted: TaskSettings, store: MetadataStore, progress: Progress) -> Task:
-    known: Task | None
+def _stored(wanted: TaskSettings, store: MetadataStore) -> Task | None:
+    """The task with its images where they lie here; None where it is yet to be registered."""
     try:
         known = store.task(wanted.name)
     except UnknownTask:
-        known = None
-    if known is not None and known.kind != TABLE_KIND:
-        return relocated(known, wanted.data, wanted.kind)
+        return None
+    return None if known.kind == TABLE_KIND else relocated(known, wanted.data, wanted.kind)
+
+
+def _registered(wanted: TaskSettings, store: MetadataStore, progress: Progress) -> Task:
+    known = _stored(wanted, store)
+    if known is not None:
+        return known
     progress(0, 1, f"registering {wanted.name}")
     task = register(wanted.name, wanted.data, kind=wanted.kind)
-    store.add_task(task)
+    try:
+        store.add_task(task)
+    except DuplicateTask:
+        # By another build, while this one read the images.
+        known = _stored(wanted, store)
+        if known is None:
+            raise
+        return known
     return task
 
 

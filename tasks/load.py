@@ -148,6 +148,12 @@ def images_of(task: Task, *, cache: Path | None = None, progress: Progress = sil
         ) from error
 
 
+def require_there(kind: str, location: str) -> None:
+    """Raises FileNotFoundError: this kind reads a file or folder, and there is none."""
+    if loader_of(kind).is_path and not Path(location).exists():
+        raise FileNotFoundError(f"need an existing file or folder for kind {kind!r}: {location}")
+
+
 def prepare(
     kind: str, data: str, *, cache: Path | None = None, progress: Progress = silent
 ) -> TaskData:
@@ -158,8 +164,7 @@ def prepare(
     """
     loader = loader_of(kind)
     location, options = parse(data.removeprefix(f"{kind}:"), loader.own)
-    if loader.is_path and not Path(location).exists():
-        raise FileNotFoundError(f"need an existing file or folder for kind {kind!r}: {location}")
+    require_there(kind, location)
     folder = cache if cache is not None else disk.default_folder()
     prepared = folder / disk.digest(kind, data, loader.stamp(location, options))
     found = disk.read(prepared)

@@ -11,7 +11,7 @@ from tasks import archive, idx
 from tasks.dcn import characterise
 from tasks.features import above_chance, measure
 from tasks.home import at_home
-from tasks.load import LOADERS, loader_of, prepare
+from tasks.load import LOADERS, loader_of, prepare, require_there
 from tasks.options import Options, compose, parse
 from tasks.source import Progress, silent
 
@@ -80,6 +80,17 @@ def register(
         dcn=found.dcn,
         features=features,
     )
+
+
+def require_data(data: str, kind: str | None = None) -> None:
+    """Tells at once what `register` would tell of a location; nothing is read.
+
+    Raises:
+        ValueError: an unknown kind or option.
+        OSError: there is no such file or folder.
+    """
+    kind = kind or guess_kind(data)
+    require_there(kind, _located(data, kind)[0])
 
 
 def _require_text(what: str, name: str) -> None:

@@ -153,6 +153,32 @@ def test_wrong_settings_register_no_task(tmp_path: Path, wrong: dict[str, Any], 
     assert not list(store.tasks())
 
 
+def test_a_missing_folder_is_told_before_any_task_is_registered(tmp_path: Path) -> None:
+    store = MemoryStore()
+    missing = TaskSettings("photos", str(tmp_path / "none"), "image_folder")
+    for kind in ("image_folder", None):
+        tasks = (SETTINGS.tasks[0], replace(missing, kind=kind))
+        with pytest.raises(FileNotFoundError, match="need an existing file or folder"):
+            built_here(replace(SETTINGS, tasks=tasks), store, tmp_path)
+    assert not list(store.tasks())
+
+
+def test_a_task_that_another_build_registers_meanwhile_is_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = MemoryStore()
+    register = experience.register
+
+    def slower(name: str, data: str, *, kind: str | None) -> Task:
+        made = register(name, data, kind=kind)
+        store.add_task(replace(made, features={**made.features, "noted": 1.0}))
+        return made
+
+    monkeypatch.setattr(experience, "register", slower)
+    assert built_here(SETTINGS, store, tmp_path) == 4
+    assert all(task.features["noted"] == 1.0 for task in store.tasks())
+
+
 def test_all_that_is_always_wanted_is_trained() -> None:
     wanted = ("|skip_connect~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|", CELL)
     few = replace(SETTINGS, architectures=1, always=wanted, tasks=SETTINGS.tasks[:1])
