@@ -28,7 +28,7 @@ from metanas.evaluators.fused import Fused
 from metanas.evaluators.scratch import IMAGES, MARKS, RECIPE, image_mark
 from metanas.networks.fused_cells import NotAlike
 from metanas.protocols import SearchSpace
-from metanas.settings import ExperienceSettings, Named, TaskSettings
+from metanas.settings import ExperienceSettings, Named, TaskSettings, check_source
 from metanas.spaces.random_chooser import RandomChooser
 from metanas.train import train, train_together
 from tasks.load import TaskData, images_of
@@ -331,8 +331,7 @@ def export(store: MetadataStore, sources: Sequence[str], folder: Path) -> int:
     for source, found in trials.items():
         if len(found) == 0:
             raise ValueError(f"need trials of source {source!r}, the store has none")
-        if Path(source).name != source:
-            raise ValueError(f"need a source that can name a file, got {source!r}")
+        check_source(source)
     names = sorted({name for found in trials.values() for name in found.present("task")})
     tasks = {name: _shipped(store.task(name)) for name in names}
     staying = any(table.stem not in trials for table in reference_tables(folder))

@@ -18,6 +18,8 @@ from typing import Any, TypeVar
 
 import yaml
 
+from metadata_store.records import is_text
+
 Option = str | int | float | bool | None
 Settings = TypeVar("Settings")
 
@@ -42,6 +44,16 @@ def _check_seeds(seeds: Sequence[int]) -> None:
 def _check_different(name: str, values: Sequence[object]) -> None:
     if len(set(values)) < len(values):
         raise ValueError(f"{name} must differ, got {', '.join(map(str, values))}")
+
+
+def check_source(source: str) -> None:
+    """Trials under another name could be made, but never exported as a file of that name.
+
+    Raises:
+        ValueError: no file in a folder has this name.
+    """
+    if not source or Path(source).name != source or not is_text(source):
+        raise ValueError(f"need a source that can name a file, got {source!r}")
 
 
 @dataclass(frozen=True)
@@ -282,6 +294,7 @@ class ExperienceSettings:
                 f"need an architecture and a task at least, got {self.architectures} and "
                 f"{len(self.tasks)}"
             )
+        check_source(self.source)
         if self.evaluator.name != "scratch":
             raise ValueError(f"experience is trained from scratch, not {self.evaluator.name!r}")
         _check_different("task names", [task.name for task in self.tasks])

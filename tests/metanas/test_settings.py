@@ -10,6 +10,7 @@ from metanas.settings import (
     Named,
     SearchSettings,
     SettingsError,
+    TaskSettings,
     TrainSettings,
     ZeroShotSettings,
     read_settings,
@@ -51,6 +52,12 @@ def test_lists_become_tuples_and_nested_mappings_dataclasses(tmp_path: Path) -> 
         each = text.replace("tasks", f"repeated: {number}, tasks")
         assert read_settings(written(tmp_path, each), ExperienceSettings).repeated == wanted
     assert read.tasks[0].kind is None
+
+
+@pytest.mark.parametrize("source", ["", "a/b", "a\0", ".", "a/"])
+def test_a_source_whose_trials_no_file_could_hold_is_refused_at_once(source: str) -> None:
+    with pytest.raises(ValueError, match=r"^need a source that can name a file, got '[^\n]*'$"):
+        ExperienceSettings((TaskSettings("a", "b"),), source, 1)
 
 
 @pytest.mark.parametrize(
