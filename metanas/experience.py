@@ -335,7 +335,7 @@ def export(store: MetadataStore, sources: Sequence[str], folder: Path) -> int:
     names = sorted({name for found in trials.values() for name in found.present("task")})
     tasks = {name: _shipped(store.task(name)) for name in names}
     staying = any(table.stem not in trials for table in reference_tables(folder))
-    for known in _shipped_before(folder):
+    for known in reference_tasks(folder):
         task = tasks.setdefault(known.name, known)
         if staying and task != known and not completes(task, known):
             raise ValueError(
@@ -349,13 +349,6 @@ def export(store: MetadataStore, sources: Sequence[str], folder: Path) -> int:
     with whole(folder / TASKS) as file:
         file.write(f"{json.dumps(listed, indent=1)}\n".encode())
     return sum(map(len, trials.values()))
-
-
-def _shipped_before(folder: Path) -> list[Task]:
-    try:
-        return reference_tasks(folder)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{folder / TASKS} holds no tasks: {error}") from error
 
 
 def _shipped(task: Task) -> Task:

@@ -28,11 +28,18 @@ def reference_tables(folder: Path = FOLDER) -> list[Path]:
 
 
 def reference_tasks(folder: Path = FOLDER) -> list[Task]:
-    """The tasks, with their features; none where they are not listed."""
+    """The tasks, with their features; none where they are not listed.
+
+    Raises:
+        ValueError: the file holds something else.
+    """
     path = folder / TASKS
     if not path.is_file():
         return []
-    return [Task(**fields) for fields in json.loads(path.read_text(encoding="utf-8"))]
+    try:
+        return [Task(**fields) for fields in json.loads(path.read_text(encoding="utf-8"))]
+    except (TypeError, AttributeError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path} holds no tasks: {error}") from error
 
 
 def reference_batches(folder: Path = FOLDER) -> Iterator[Trials]:

@@ -39,17 +39,24 @@ def add_command(commands: Commands) -> None:
 
 def _bench(given: Namespace) -> None:
     from metadata_store.batch import Trials
-    from metadata_store.reference import FOLDER, reference_batches, reference_tasks
+    from metadata_store.reference import (
+        FOLDER,
+        reference_batches,
+        reference_tables,
+        reference_tasks,
+    )
     from metanas.bench.reference import PARTS, bench_reference
 
     folder = given.folder or FOLDER
     if not folder.is_dir():
         raise ValueError(f"need a folder of trials and tasks, got {folder}")
+    if not reference_tables(folder):
+        raise ValueError(f"need a trial table, a file *.parquet, in {folder}")
+    tasks = {task.name: task for task in reference_tasks(folder)}
     batches = [batch.where(space=given.space) for batch in reference_batches(folder)]
     batches = [batch for batch in batches if len(batch)]
     if not batches:
         raise ValueError(f"no trials in space {given.space!r} in {folder}")
-    tasks = {task.name: task for task in reference_tasks(folder)}
     with progress(given) as advance:
         document = bench_reference(
             Trials.concat(batches),

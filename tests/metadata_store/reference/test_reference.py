@@ -47,6 +47,16 @@ def test_tables_and_tasks_of_a_folder_are_its_contents(tmp_path: Path):
     assert [path.name for path in reference_tables(tmp_path)] == ["a.parquet", "b.parquet"]
 
 
+@pytest.mark.parametrize(
+    "text", ['[{"x": 1}]', "junk", "[1]", "5", '{"a": 1}', "[" * 100_000, "[{}]"]
+)
+def test_a_file_of_something_else_than_tasks_is_named(text: str, tmp_path: Path):
+    (tmp_path / "tasks.json").write_text(text)
+    said = rf"^{tmp_path / 'tasks.json'} holds no tasks: [^\n]+$"
+    with pytest.raises(ValueError, match=said):
+        reference_tasks(tmp_path)
+
+
 def shipped() -> Trials:
     return Trials.concat(reference_batches())
 

@@ -183,6 +183,18 @@ def test_wrong_input_gets_one_line_and_exit_2(
     assert words in metanas.wrong(*arguments)
 
 
+def test_a_folder_without_trials_or_tasks_to_bench_is_told_by_name(
+    metanas: CommandLine, table: Path, tmp_path: Path
+) -> None:
+    bench = "bench", "reference", "--folder"
+    (tmp_path / "none").mkdir()
+    said = metanas.wrong(*bench, str(tmp_path / "none"))
+    assert "need a trial table" in said
+    assert str(tmp_path / "none") in said
+    (tmp_path / "tasks.json").write_text('[{"x": 1}]')
+    assert f"{tmp_path / 'tasks.json'} holds no tasks" in metanas.wrong(*bench, str(tmp_path))
+
+
 def test_a_store_that_cannot_be_opened_is_wrong_input(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
