@@ -85,7 +85,8 @@ def train_together(
 ) -> list[Trained]:
     """Trains several to the end at once; the same trials as `train`, but for rounding.
 
-    A trial's seconds are its share of the time all took.
+    How far rounding grows is told in `metanas.evaluators.fused`. A trial's seconds are its
+    share of the time all took.
 
     Raises:
         ValueError: as `train`.

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from metadata_store.records import Architecture, Task, TrialState
 from metanas.evaluators import checkpoint, fused
@@ -55,6 +55,31 @@ def test_curves_are_those_of_networks_trained_alone() -> None:
         assert one.module(images).detach().numpy() == pytest.approx(
             alone.module(images).detach().numpy(), abs=2e-3
         )
+
+
+@pytest.fixture
+def in_float64(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Networks of float64, which take images of it."""
+
+    def logits(self: Lesson, module: nn.Module, images: Tensor) -> Tensor:
+        return module(images.double() / 255)  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(Lesson, "_logits", logits)
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.usefixtures("in_float64")
+def test_without_rounding_curves_are_equal_at_the_usual_learning_rate() -> None:
+    evaluator = scratch(epochs=6)
+    assert evaluator.recipe.lr == 0.1
+    together = train_together(CELLS, TASK, evaluator=evaluator, seed=3, source="s")
+    for architecture, one in zip(CELLS, together, strict=True):
+        alone = train(architecture, TASK, evaluator=evaluator, seed=3, source="s")
+        assert next(alone.module.parameters()).dtype == torch.float64
+        assert one.trial.curve.values == pytest.approx(alone.trial.curve.values, abs=1e-6)
+        assert one.trial.extras == pytest.approx(alone.trial.extras, rel=1e-6)
 
 
 def test_another_seed_is_another_training() -> None:
