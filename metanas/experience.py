@@ -144,6 +144,7 @@ def build(
     jobs = [replace(job, marks=told[job.task.name]) for job in jobs]
     done = total - sum(len(job.architectures) for job in jobs)
     added = 0
+    progress(done, total, "training")
     with closing((spread or Processes(1))(run, jobs)) as finished:
         for ended in finished:
             added += store.add_trials(ended.trials)
@@ -151,8 +152,9 @@ def build(
                 path.unlink(missing_ok=True)
             for trial in ended.trials:
                 sink(trial)
-                done += 1
-                progress(done, total, f"{trial.task} {_best(trial)}")
+            # Those trained together end at once: one of them after all that time is no pace.
+            done += len(ended.trials)
+            progress(done, total, f"{ended.trials[-1].task} {_best(ended.trials[-1])}")
     return added
 
 

@@ -50,7 +50,7 @@ def train(
 
     Args:
         source: of the trial.
-        progress: called after each epoch.
+        progress: called at once with the epochs trained before, and after each further one.
 
     Raises:
         ValueError: the architecture cannot be built for the task, or its data
@@ -58,10 +58,13 @@ def train(
     """
     run = evaluator.run(architecture, task, seed=seed)
     epochs: list[int] = []
+    begun = len(run.values)
+    progress(begun, evaluator.recipe.epochs, task.name)
     with closing(iter(run)) as curve:
         for epoch, value in curve:
             epochs.append(epoch)
-            progress(epoch, evaluator.recipe.epochs, f"{task.name}: {METRIC} {value:.4f}")
+            if epoch > begun:
+                progress(epoch, evaluator.recipe.epochs, f"{task.name}: {METRIC} {value:.4f}")
     trial = _trial(
         architecture,
         task,

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import sys
+import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -111,9 +114,16 @@ def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]])
     return made
 
 
+QUIET = 60.0
+"""Seconds between two lines of progress where no terminal shows a bar."""
+
+
 @contextmanager
-def progress(given: Namespace) -> Iterator[Advance]:
-    """A progress bar on standard error, with time left; silent where that is no terminal."""
+def progress(given: Namespace, *, clock: Callable[[], float] = time.monotonic) -> Iterator[Advance]:
+    """How far a command is and how long it will take, on standard error.
+
+    A bar on a terminal; elsewhere a line a minute at most, none in the first.
+    """
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -121,7 +131,6 @@ def progress(given: Namespace) -> Iterator[Advance]:
         Progress,
         TextColumn,
         TimeElapsedColumn,
-        TimeRemainingColumn,
     )
 
     columns = (
@@ -129,16 +138,54 @@ def progress(given: Namespace) -> Iterator[Advance]:
         BarColumn(bar_width=30),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        TextColumn("{task.fields[pace]}", style="progress.remaining", markup=False),
     )
     console = Console(stderr=True)
+    pace = _Pace(clock)
+    told = clock()
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        shown = bar.add_task("", total=None)
+        shown = bar.add_task("", total=None, pace=pace)
 
         def advance(done: int, total: int, what: str) -> None:
+            nonlocal told
+            pace.tell(done, total)
             bar.update(shown, completed=done, total=total, description=what)
+            if bar.disable and clock() - told >= QUIET:
+                told = clock()
+                sys.stderr.write(f"metanas: {done:,}/{total:,} {what}, {pace} left\n")
+                sys.stderr.flush()
 
         yield advance
+
+
+class _Pace:
+    """The time left, as text, going by all that was done since it was first told of steps.
+
+    What had been done by then says nothing of how long the rest takes. Another total, or
+    fewer steps than before, are another part of the work.
+
+    Why: rich goes by the last half minute, in which a long training does not end once.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._first = self._last = (0.0, 0)
+        self._total = 0
+
+    def tell(self, done: int, total: int) -> None:
+        """So many steps are done now."""
+        self._last, before = (self._clock(), done), self._last
+        if total != self._total or done < before[1]:
+            self._first = self._last
+        self._total = total
+
+    def __str__(self) -> str:
+        (begin, before), (now, done) = self._first, self._last
+        if done == before:
+            return "-:--:--"
+        each = (now - begin) / (done - before)
+        left = (self._total - done) * each - (self._clock() - now)
+        return str(timedelta(seconds=max(0, round(left))))
 
 
 def _cell(value: object) -> str:

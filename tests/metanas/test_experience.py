@@ -99,7 +99,25 @@ def test_further_seeds_train_the_first_architectures_only(tmp_path: Path) -> Non
         (first, 7),
         (second, 0),
     ]
-    assert steps[-3:] == [(1, 3), (2, 3), (3, 3)]
+    assert steps[-4:] == [(0, 3), (1, 3), (2, 3), (3, 3)]
+
+
+def test_those_trained_together_are_one_step_of_progress(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Fused, "gain", lambda *given: 0.5)
+    store = MemoryStore()
+    one = replace(SETTINGS, tasks=SETTINGS.tasks[:1], architectures=1, together=2)
+    built_here(one, store, tmp_path)
+    steps: list[tuple[int, int]] = []
+    experience.build(
+        replace(one, architectures=4),
+        store,
+        checkpoints=tmp_path,
+        progress=lambda done, total, what: steps.append((done, total)),
+        spread=_here,
+    )
+    assert steps == [(1, 4), (2, 4), (4, 4)]
 
 
 def asked_for(settings: ExperienceSettings) -> list[experience.Job]:

@@ -7,7 +7,7 @@ from metadata_store.records import Task, TrialState
 from metanas.evaluators.scratch import Scratch
 from metanas.networks.counts import count
 from metanas.spaces.nasbench201 import NasBench201
-from metanas.train import train
+from metanas.train import Trained, train
 
 SPACE = NasBench201(width=4, cells=1)
 CELL = SPACE.parse(
@@ -21,16 +21,20 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("METANAS_CACHE", str(tmp_path / "cache"))
 
 
-def test_a_training_becomes_a_trial_and_a_plain_module() -> None:
-    told: list[tuple[int, int, str]] = []
-    trained = train(
-        CELL,
-        TASK,
-        evaluator=Scratch(SPACE, epochs=2, device="cpu"),
-        seed=3,
-        source="tests",
-        progress=lambda done, total, what: told.append((done, total, what)),
-    )
+def test_a_training_becomes_a_trial_and_a_plain_module(tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+
+    def once() -> Trained:
+        return train(
+            CELL,
+            TASK,
+            evaluator=Scratch(SPACE, epochs=2, device="cpu", checkpoints=tmp_path),
+            seed=3,
+            source="tests",
+            progress=lambda done, total, what: told.append((done, total)),
+        )
+
+    trained = once()
     trial = trained.trial
     assert (trial.task, trial.architecture, trial.seed, trial.source) == ("made", CELL, 3, "tests")
     assert trial.state is TrialState.COMPLETED
@@ -38,7 +42,10 @@ def test_a_training_becomes_a_trial_and_a_plain_module() -> None:
     assert trial.seconds > 0
     counts = count(trained.module, TASK.input_shape)
     assert (trial.extras["params"], trial.extras["flops"]) == (counts.params, counts.flops)
-    assert [each[:2] for each in told] == [(1, 2), (2, 2)]
+    assert told == [(0, 2), (1, 2), (2, 2)]
+    told.clear()
+    assert once().trial == trial
+    assert told == [(2, 2)]
     assert trained.module(torch.rand(2, 1, 8, 8)).shape == (2, 3)
 
 
