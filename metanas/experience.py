@@ -8,6 +8,7 @@ architecture goes through all tasks, so that an unfinished build is balanced too
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, fields, replace
@@ -15,6 +16,7 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from metadata_store.batch import Trials
 from metadata_store.errors import DuplicateTask, UnknownTask
@@ -30,7 +32,7 @@ from metanas.networks.fused_cells import NotAlike
 from metanas.protocols import SearchSpace
 from metanas.settings import ExperienceSettings, Named, TaskSettings, check_source
 from metanas.spaces.random_chooser import RandomChooser
-from metanas.train import train, train_together
+from metanas.train import Trained, train, train_together
 from tasks.load import TaskData, images_of
 from tasks.register import location_of, register, relocated, require_data
 
@@ -42,6 +44,8 @@ IN_VAIN = 2_000
 
 TOGETHER = 64
 """Architectures trained at once on a GPU, where that is faster."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -281,9 +285,20 @@ def run(job: Job) -> Finished:
     space = space_by_name(job.space)
     evaluator = make_evaluator(job.evaluator, space, checkpoints=job.checkpoints)
     told = {"evaluator": evaluator, "seed": job.seed, "source": job.source}
+    trained: list[Trained] = []
     if len(job.architectures) > 1 and _together(Fused(evaluator), job):
-        trained = train_together(job.architectures, job.task, **told)
-    else:
+        try:
+            trained = train_together(job.architectures, job.task, **told)
+        except torch.OutOfMemoryError:
+            log.warning(
+                "no memory for %d architectures at once on %s: they are trained one at a time; "
+                "a smaller `together` may be faster",
+                len(job.architectures),
+                job.task.name,
+            )
+    if not trained:
+        # What was tried together is gone, but its memory is not given back by itself.
+        torch.cuda.empty_cache()
         trained = [train(each, job.task, **told) for each in job.architectures]
     return Finished(
         tuple(replace(each.trial, extras={**each.trial.extras, **job.marks}) for each in trained),

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+
 from metadata_store.records import Architecture, LearningCurve, Task, Trial, TrialState
 from metanas.evaluators.fused import Fused
 from metanas.evaluators.scratch import Scratch
@@ -94,10 +96,16 @@ def train_together(
     Raises:
         ValueError: as `train`.
         NotAlike: networks of this space cannot be fused.
+        torch.OutOfMemoryError: the device has no memory for all at once; no checkpoint is left.
     """
     run = Fused(evaluator).run(architectures, task, seed=seed)
-    for _ in run:
-        pass
+    try:
+        for _ in run:
+            pass
+    except torch.OutOfMemoryError:
+        if run.path is not None:
+            run.path.unlink(missing_ok=True)
+        raise
     trained = []
     for place, (architecture, module) in enumerate(zip(architectures, run.restore(), strict=True)):
         values = [row[place] for row in run.values]

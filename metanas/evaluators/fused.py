@@ -156,7 +156,8 @@ class Fused:
     def gain(self, architectures: Sequence[Architecture], task: Task) -> float:
         """How many times as fast the architectures train together as one at a time.
 
-        Measured on a few steps on the task's own images; what is trained is thrown away.
+        Measured on a few steps on the task's own images; what is trained is thrown away. 0 where
+        the device has no memory for all at once.
 
         Raises:
             NotAlike: networks of this space cannot be fused.
@@ -170,7 +171,10 @@ class Fused:
         every = -(-len(networks) // PROBED_NETWORKS)
         # Copies: what is trained here moves to the device and changes.
         probed = [deepcopy(each) for each in networks[::every]]
-        together = _seconds(Normalised(FusedCells(networks), *statistics), lesson)
+        try:
+            together = _seconds(Normalised(FusedCells(networks), *statistics), lesson)
+        except torch.OutOfMemoryError:
+            return 0.0
         alone = sum(
             _seconds(Normalised(each, *statistics).to(memory_format=torch.channels_last), lesson)
             for each in probed

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 
 from metadata_store.memory import MemoryStore
@@ -13,7 +14,7 @@ from metadata_store.records import Architecture, Task, Trial
 from metadata_store.reference import reference_batches, reference_tasks
 from metanas import experience
 from metanas.distribute.spread import Spread
-from metanas.evaluators.fused import Fused
+from metanas.evaluators.fused import Fused, FusedRun
 from metanas.evaluators.training import Run
 from metanas.protocols import Chooser
 from metanas.settings import ExperienceSettings, Named, TaskSettings
@@ -297,6 +298,26 @@ def test_a_group_that_was_begun_alone_goes_on_alone(
     monkeypatch.setattr(Run, "_train_epoch", counted)
     assert built_here(settings, store, tmp_path) == 3
     assert trained == [1, 2, 1, 2, 1, 2]
+    assert not list(tmp_path.rglob("*.pt"))
+
+
+def test_a_group_that_runs_out_of_memory_is_trained_one_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    train_epoch = FusedRun._train_epoch
+
+    def full(self: FusedRun, epoch: int) -> None:
+        if epoch == 2:
+            raise torch.OutOfMemoryError("out of memory")
+        train_epoch(self, epoch)
+
+    monkeypatch.setattr(Fused, "gain", lambda *given: 2.0)
+    monkeypatch.setattr(FusedRun, "_train_epoch", full)
+    evaluator = SETTINGS.evaluator.but(epochs=2)
+    settings = replace(SETTINGS, tasks=SETTINGS.tasks[:1], together=2, evaluator=evaluator)
+    assert built_here(settings, MemoryStore(), tmp_path) == 2
+    assert "no memory for 2 architectures at once on one" in caplog.text
+    assert "`together`" in caplog.text
     assert not list(tmp_path.rglob("*.pt"))
 
 

@@ -160,6 +160,16 @@ def test_what_is_faster_is_measured_on_copies(monkeypatch: pytest.MonkeyPatch) -
     assert all(value.isfinite().all() for each in made for value in each.state_dict().values())
 
 
+def test_a_group_that_does_not_fit_does_not_pay(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(module: nn.Module, lesson: Lesson) -> float:
+        if isinstance(module.network, FusedCells):
+            raise torch.OutOfMemoryError("out of memory")
+        return 0.25
+
+    monkeypatch.setattr(fused, "_seconds", full)
+    assert Fused(scratch()).gain(CELLS[:2], TASK) == 0.0
+
+
 def test_steps_are_timed() -> None:
     assert math.isfinite(Fused(scratch()).gain(CELLS[:2], TASK))
 
