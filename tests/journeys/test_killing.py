@@ -1,4 +1,4 @@
-"""Searches whose workers, driver and database connections are killed: nothing is lost."""
+"""Searches and builds whose workers, leader and connections are killed: nothing is lost."""
 
 import os
 import random
@@ -154,6 +154,7 @@ def test_broken_connections_to_the_database_are_mended(postgresql_url: str) -> N
     whole(postgresql_url, "one", 8, EPOCHS)
 
 
+PROGRAM = "import sys; from metanas.cli import main; sys.exit(main())"
 TASK = "synthetic:gratings#n=120&ways=3&size=8&seed=9"
 SEARCH = [
     "--pruner",
@@ -175,8 +176,7 @@ SEARCH = [
 def metanas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setenv("METANAS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    program = "import sys; from metanas.cli import main; sys.exit(main())"
-    command = [sys.executable, "-c", program, "--store", f"sqlite:///{tmp_path / 's.db'}"]
+    command = [sys.executable, "-c", PROGRAM, "--store", f"sqlite:///{tmp_path / 's.db'}"]
     added = subprocess.run([*command, "task", "add", "g", TASK], capture_output=True, text=True)
     assert added.returncode == 0, added.stderr
     return command
@@ -208,6 +208,14 @@ def children(process: subprocess.Popen[str]) -> list[int]:
     ]
 
 
+def gone(workers: list[int]) -> None:
+    """Waits until they have ended."""
+    give_up = time.monotonic() + 60
+    while any(Path(f"/proc/{pid}").exists() for pid in workers):
+        assert time.monotonic() < give_up, "workers outlive their leader"
+        time.sleep(0.05)
+
+
 @pytest.mark.slow
 def test_a_search_goes_on_where_its_killed_driver_and_worker_left_it(
     metanas: list[str], tmp_path: Path
@@ -220,10 +228,7 @@ def test_a_search_goes_on_where_its_killed_driver_and_worker_left_it(
     workers = children(first)
     first.kill()
     first.communicate()
-    give_up = time.monotonic() + 60
-    while any(Path(f"/proc/{pid}").exists() for pid in workers + others):
-        assert time.monotonic() < give_up, "workers outlive their driver"
-        time.sleep(0.05)
+    gone(workers + others)
     begun = len(list((tmp_path / "cache" / "checkpoints").glob("*.pt")))
     second = started(metanas)
     trained(tmp_path, begun + 1, second)
@@ -236,3 +241,54 @@ def test_a_search_goes_on_where_its_killed_driver_and_worker_left_it(
     assert third.returncode == 0, err
     assert "8 trials" in out
     whole(f"sqlite:///{tmp_path / 's.db'}", "s", 8, 8)
+
+
+BUILD = """
+source: killed
+architectures: 2
+space: {name: nasbench201, options: {width: 4, cells: 1}}
+evaluator: {name: scratch, options: {epochs: 12, batch_size: 16, device: cpu}}
+tasks:
+  - {name: one, data: "synthetic:gratings#n=60&ways=3&size=8"}
+  - {name: two, data: "synthetic:blobs#n=60&ways=3&size=8"}
+"""
+
+
+@pytest.mark.slow
+def test_a_build_goes_on_where_its_killed_leader_left_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("METANAS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    url, config = f"sqlite:///{tmp_path / 's.db'}", tmp_path / "build.yaml"
+    config.write_text(BUILD)
+    command = [sys.executable, "-c", PROGRAM, "--store", url, "experience", "build"]
+    command += ["--config", str(config)]
+    first = subprocess.Popen(
+        [*command, "--workers", "2"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    trained(tmp_path, 1, first)
+    workers = children(first)
+    first.kill()
+    first.communicate()
+    gone(workers)
+    checkpoints = tmp_path / "cache" / "checkpoints"
+    assert list(checkpoints.glob("*.pt"))
+    with open_store(url) as store:
+        assert len(list(store.trials())) < 4
+    second = subprocess.run(command, capture_output=True, text=True)
+    assert second.returncode == 0, second.stderr
+    with open_store(url) as store:
+        trials = list(store.trials())
+    architectures = {trial.architecture for trial in trials}
+    assert len(architectures) == 2
+    assert sorted((each.task, each.architecture.key, each.seed) for each in trials) == sorted(
+        (task, each.key, 0) for task in ("one", "two") for each in architectures
+    )
+    assert {trial.source for trial in trials} == {"killed"}
+    assert {trial.curve.epochs for trial in trials} == {tuple(range(1, 13))}
+    assert not list(checkpoints.glob("*.pt"))
