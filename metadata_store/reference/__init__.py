@@ -34,7 +34,7 @@ def reference_tasks(folder: Path = FOLDER) -> list[Task]:
         ValueError: the file holds something else.
     """
     path = folder / TASKS
-    if not path.is_file():
+    if not path.exists():
         return []
     try:
         return [Task(**fields) for fields in json.loads(path.read_text(encoding="utf-8"))]

@@ -558,6 +558,15 @@ def test_a_task_known_as_a_table_gets_its_data_from_a_later_source(
     assert reference_tasks(tmp_path) == store.tasks()
 
 
+def test_a_folder_in_place_of_the_tasks_is_told_before_anything_is_written(
+    experienced: tuple[MemoryStore, list[Trial]], tmp_path: Path
+) -> None:
+    (tmp_path / "tasks.json").mkdir()
+    with pytest.raises(IsADirectoryError):
+        experience.export(experienced[0], ["tests"], tmp_path)
+    assert not list(tmp_path.glob("*.parquet"))
+
+
 def test_a_source_that_names_another_folder_is_refused_before_anything_is_written(
     experienced: tuple[MemoryStore, list[Trial]], tmp_path: Path
 ) -> None:
