@@ -547,6 +547,17 @@ def test_tasks_of_tables_that_stay_in_a_folder_are_replaced_by_no_others(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["tasks.json", "theirs.parquet"]
 
 
+def test_a_task_measured_on_another_machine_is_the_same_task(
+    experienced: tuple[MemoryStore, list[Trial]], tmp_path: Path
+) -> None:
+    store, told = experienced
+    experience.export(store, ["tests"], tmp_path)
+    measured = [replace(each, dcn=0.123, features={"channels": 1.0}) for each in store.tasks()]
+    later = holding(measured, [replace(each, source="later") for each in told])
+    experience.export(later, ["later"], tmp_path)
+    assert reference_tasks(tmp_path) == measured
+
+
 def test_a_task_known_as_a_table_gets_its_data_from_a_later_source(
     experienced: tuple[MemoryStore, list[Trial]], tmp_path: Path
 ) -> None:
