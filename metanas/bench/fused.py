@@ -18,11 +18,11 @@ from metadata_store.records import Task
 from metanas.evaluators.fused import Fused, FusedRun
 from metanas.evaluators.scratch import Scratch
 from metanas.evaluators.training import Run
-from metanas.spaces.nasbench201 import NasBench201, cell
+from metanas.spaces.nasbench201 import NasBench201
+from metanas.spaces.random_chooser import RandomChooser
 from tasks.one_thread import one_thread
 
 TASK = Task("digits", "sklearn", "digits#size=16&val=0.5", 1797, 10, (1, 16, 16), None, {})
-CELLS = 15_625
 EPOCHS = 20
 """Of a reference trial."""
 
@@ -59,9 +59,10 @@ def measure(networks: int, *, epochs: int = 3, device: str = "auto", seed: int =
     """
     if networks < 1 or epochs < 2:
         raise ValueError(f"need one network and two epochs, got {networks} and {epochs}")
-    drawn = np.random.default_rng(seed).choice(CELLS, networks, replace=networks > CELLS)
-    cells = [cell(int(number)) for number in drawn]
-    scratch = Scratch(NasBench201(width=8, cells=1), epochs=epochs, device=device)
+    space = NasBench201(width=8, cells=1)
+    chooser = RandomChooser(np.random.default_rng(seed))
+    cells = [space.suggest(chooser) for _ in range(networks)]
+    scratch = Scratch(space, epochs=epochs, device=device)
     with one_thread():
         together = _epoch_seconds([Fused(scratch).run(cells, TASK, seed=seed)])
         alone = _epoch_seconds(scratch.run(each, TASK, seed=seed) for each in cells)

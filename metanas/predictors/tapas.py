@@ -82,7 +82,7 @@ class Tapas:
         self._scale = raw.std(dim=1, keepdim=True, correction=0).clamp(min=1e-6)
         self._tasks = dict(tasks)
         self._sources = sources
-        predicted = ((raw - self._level) / self._scale).mean(dim=0).double().numpy().T
+        predicted = self._on_one_scale(raw).mean(axis=0).T
         self._belief = learn_belief(sources.normal, predicted, self._tasks, sources.tasks)
         return self
 
@@ -147,8 +147,12 @@ class Tapas:
         for start in range(0, len(architectures), CHUNK):
             rows = slice(start, min(start + CHUNK, len(architectures)))
             raw = self._ensemble(inputs[rows])
-            chunks.append((rows, ((raw - self._level) / self._scale).double().numpy()))
+            chunks.append((rows, self._on_one_scale(raw)))
         return chunks
+
+    def _on_one_scale(self, raw: torch.Tensor) -> NDArray[np.float64]:
+        scores: NDArray[np.float64] = ((raw - self._level) / self._scale).double().numpy()
+        return scores
 
     def _inputs(self, architectures: Sequence[Architecture]) -> torch.Tensor:
         described = self._space.describe_all(architectures)
