@@ -173,7 +173,9 @@ class _Pace:
         self._total = 0
 
     def tell(self, done: int, total: int) -> None:
-        """So many steps are done now."""
+        """So many steps are done now; the same told again moves nothing."""
+        if (done, total) == (self._last[1], self._total):
+            return
         self._last, before = (self._clock(), done), self._last
         if total != self._total or done < before[1]:
             self._first = self._last

@@ -72,3 +72,21 @@ def test_on_a_terminal_the_time_left_falls_between_two_steps(
     # 1,400 steps of 3 s, 100 s of which are over.
     assert last.rstrip().endswith("1:08:20")
     assert "metanas:" not in err
+
+
+def test_where_the_same_step_is_told_again_and_again_the_time_left_falls(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    clock = Clock()
+    with progress(Namespace(), clock=clock) as advance:
+        advance(0, 20, "best -")
+        for second in range(1, 2 * 3600):
+            clock.now += 1
+            advance(second // 3600, 20, "best 0.9, 1 running")
+    lines = capsys.readouterr().err.splitlines()
+    assert {line for line in lines if " 0/20 " in line} == {
+        "metanas: 0/20 best 0.9, 1 running, -:--:-- left"
+    }
+    said = [line.rsplit(", ", 1)[1] for line in lines if " 1/20 " in line]
+    # 19 steps of an hour, of which the minutes since the first step's end are over.
+    assert said == [f"{_span(19 * 3600 - minute * 60)} left" for minute in range(60)]
