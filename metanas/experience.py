@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, fields, replace
 from itertools import product
@@ -111,41 +111,57 @@ def build(
     evaluator = make_evaluator(asked.but(device="cpu") if settings.together else asked, space)
     size = settings.together or (1 if evaluator.device.type == "cpu" else TOGETHER)
     chosen = draw(space, settings)
+    # What the store knows can refuse a build: not before that are tasks registered in it.
+    stored = {wanted.name: _stored(wanted, store) for wanted in settings.tasks}
     for wanted in settings.tasks:
-        if _stored(wanted, store) is None:
+        if stored[wanted.name] is None:
             require_data(wanted.data, wanted.kind)
-    # Not before the settings are known to make sense: this changes the store.
-    tasks = [_registered(each, store, progress) for each in settings.tasks]
-    known = _known(settings.source, evaluator.recipe.epochs, space, store, tasks)
     made = store.batch().where(source=settings.source)
+    known = _known(settings.source, evaluator.recipe.epochs, store, stored)
+    for task in filter(None, stored.values()):
+        _check_size(made, space, task)
     _check_mark(made, RECIPE, evaluator.recipe_mark)
-    jobs, total = [], 0
+    total = 0
+    missing: list[tuple[str, int, tuple[Architecture, ...]]] = []
     # Groups are the same whatever is known already, so that one cut off is found again by its
     # checkpoint.
-    trained = [settings.trained(wanted) for wanted in settings.tasks]
-    for start, place in product(range(0, len(chosen), size), range(max(map(len, trained)))):
-        for task, seeds in zip(tasks, trained, strict=True):
+    trained = {wanted.name: settings.trained(wanted) for wanted in settings.tasks}
+    places = range(max(map(len, trained.values())))
+    for start, place in product(range(0, len(chosen), size), places):
+        for name, seeds in trained.items():
             if place >= len(seeds):
                 continue
             seed, limit = seeds[place]
             architectures = chosen[:limit][start : start + size]
-            missing = tuple(
-                each
-                for each in architectures
-                if (task.name, each, seed, settings.source) not in known
-            )
             total += len(architectures)
-            if missing:
-                named = settings.source, settings.space, settings.evaluator
-                jobs.append(Job(task, missing, seed, *named, checkpoints))
-    waiting = {job.task.name for job in jobs}
-    told: dict[str, dict[str, float]] = {}
-    for task in tasks:
-        now = told[task.name] = {RECIPE: evaluator.recipe_mark}
-        if task.name in waiting:
-            now[IMAGES] = image_mark(_known_images(task))
-            _check_mark(made.where(task=task.name), IMAGES, now[IMAGES])
-    jobs = [replace(job, marks=told[job.task.name]) for job in jobs]
+            untrained = tuple(
+                each for each in architectures if (name, each, seed, settings.source) not in known
+            )
+            if untrained:
+                missing.append((name, seed, untrained))
+    waiting = {name for name, _, _ in missing}
+    marks = {
+        name: _checked_image_mark(task, made)
+        for name, task in stored.items()
+        if task is not None and name in waiting
+    }
+    tasks = {wanted.name: _registered(wanted, store, progress) for wanted in settings.tasks}
+    for name in [name for name, task in stored.items() if task is None]:
+        _check_size(made, space, tasks[name])
+        if name in waiting:
+            marks[name] = _checked_image_mark(tasks[name], made)
+    named = settings.source, settings.space, settings.evaluator
+    jobs = [
+        Job(
+            tasks[name],
+            architectures,
+            seed,
+            *named,
+            checkpoints,
+            {RECIPE: evaluator.recipe_mark, IMAGES: marks[name]},
+        )
+        for name, seed, architectures in missing
+    ]
     done = total - sum(len(job.architectures) for job in jobs)
     added = 0
     progress(done, total, "training")
@@ -162,28 +178,22 @@ def build(
     return added
 
 
-def _known(
-    source: str, epochs: int, space: SearchSpace, store: MetadataStore, tasks: Sequence[Task]
-) -> set[object]:
-    """What is trained already.
+def _known(source: str, epochs: int, store: MetadataStore, names: Iterable[str]) -> set[object]:
+    """What is trained already on tasks of these names.
 
     Raises:
-        ValueError: it was trained for another number of epochs, or as networks of another size.
+        ValueError: it was trained for another number of epochs.
     """
     known: set[object] = set()
-    for task in tasks:
-        sized = False
-        for trial in store.trials(task=task.name):
+    for name in names:
+        for trial in store.trials(task=name):
             if trial.source != source:
                 continue
             if trial.state is TrialState.COMPLETED and trial.curve.epochs[-1] != epochs:
                 raise ValueError(
                     f"source {source!r} has trials of {trial.curve.epochs[-1]} epochs "
-                    f"on {task.name}; those of {epochs} need another source or another store"
+                    f"on {name}; those of {epochs} need another source or another store"
                 )
-            if not sized and trial.architecture.space == space.name and "params" in trial.extras:
-                _check_size(trial, space, task)
-                sized = True
             known.add(trial.identity)
     return known
 
@@ -199,7 +209,13 @@ def _check_mark(made: Trials, name: str, mark: float) -> None:
         )
 
 
-def _check_size(trial: Trial, space: SearchSpace, task: Task) -> None:
+def _check_size(made: Trials, space: SearchSpace, task: Task) -> None:
+    """Raises ValueError: a source's trials on the task are of networks of another size."""
+    found = made.where(task=task.name, space=space.name)
+    sized = found.take(np.isfinite(found.extra("params")))
+    if len(sized) == 0:
+        return
+    trial = sized[0]
     costs = space.costs([trial.architecture], task)
     if costs is None or costs.params[0] == trial.extras["params"]:
         return
@@ -260,6 +276,17 @@ def _registered(wanted: TaskSettings, store: MetadataStore, progress: Progress) 
             raise
         return known
     return task
+
+
+def _checked_image_mark(task: Task, made: Trials) -> float:
+    """What to tell of a task's images.
+
+    Raises:
+        ValueError: they are others than those it is known with, or a source's trials saw.
+    """
+    mark = image_mark(_known_images(task))
+    _check_mark(made.where(task=task.name), IMAGES, mark)
+    return mark
 
 
 def _known_images(task: Task) -> TaskData:

@@ -432,6 +432,37 @@ def test_other_images_than_a_task_is_known_with_are_refused(tmp_path: Path) -> N
     assert built_here(replace(as_many, source="others"), store, tmp_path) == 2
 
 
+@pytest.mark.parametrize(
+    ("changed", "photos", "said"),
+    [
+        ({}, None, "not on this machine"),
+        ({}, {"bright": True, "count": 9}, "is known with 16 images .* holds 18 images"),
+        ({}, {"bright": False}, "trained on other images"),
+        ({"lr": 0.01}, {"bright": True}, "trained by another recipe"),
+        ({"epochs": 2}, {"bright": True}, "has trials of 1 epochs on photos"),
+    ],
+)
+def test_a_build_that_is_refused_registers_no_task(
+    tmp_path: Path, changed: dict[str, Any], photos: dict[str, Any] | None, said: str
+) -> None:
+    store = MemoryStore()
+    first = of_folder(images(tmp_path / "photos", bright=True), 1)
+    built_here(first, store, tmp_path)
+    before = store.tasks()
+    other = tmp_path / "other" / "photos"
+    if photos is not None:
+        images(other, **photos)
+    refused = replace(
+        first,
+        tasks=(SETTINGS.tasks[0], TaskSettings("photos", str(other)), SETTINGS.tasks[1]),
+        architectures=2,
+        evaluator=first.evaluator.but(**changed),
+    )
+    with pytest.raises((ValueError, OSError), match=said):
+        built_here(refused, store, tmp_path)
+    assert store.tasks() == before
+
+
 def test_trials_from_before_they_told_recipe_and_images_are_gone_on_with(tmp_path: Path) -> None:
     data = images(tmp_path / "photos", bright=True)
     store = MemoryStore()
