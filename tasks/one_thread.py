@@ -6,6 +6,7 @@ machine most of it, and sums taken in another order differ in their last digits.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -51,6 +52,8 @@ class _Shared:
 
     Why in threads that end at once: it leaves alone what the caller's thread has to itself, and
     threadpoolctl lets nobody but the thread that limited OpenBLAS change it while that lives.
+
+    A process that is forked meanwhile is inside nothing: its threads but one are gone.
     """
 
     def __init__(self) -> None:
@@ -58,10 +61,18 @@ class _Shared:
         self._inside = 0
         self._limited: list[ThreadpoolController] = []
         self._restore: list[Callable[[], None]] = []
+        if sys.platform != "win32":  # there nothing is forked
+            # A lock that another thread holds would never be free in the child.
+            os.register_at_fork(
+                before=lambda: self._lock.acquire(),
+                after_in_parent=lambda: self._lock.release(),
+                after_in_child=self._forked,
+            )
 
     @contextmanager
     def limited(self) -> Iterator[None]:
-        with self._lock:
+        lock = self._lock
+        with lock:
             libraries = _libraries()
             if libraries not in self._limited:
                 _apart(lambda: self._limit(libraries))
@@ -70,11 +81,18 @@ class _Shared:
             yield
         finally:
             with self._lock:
-                self._inside -= 1
+                if lock is self._lock:  # else forked since, and not counted here
+                    self._inside -= 1
                 if not self._inside:
                     _apart(self._put_back)
                 elif torch.get_num_threads() > 1:  # the caller's again, and so that of new ones
                     _apart(_torch_on_one)
+
+    def _forked(self) -> None:
+        self._lock = Lock()
+        self._inside = 0
+        if self._restore:
+            _apart(self._put_back)
 
     def _limit(self, libraries: ThreadpoolController) -> None:
         threads = torch.get_num_threads()

@@ -110,3 +110,77 @@ def test_a_library_that_is_loaded_inside_is_limited_from_the_next_time_on() -> N
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "2"}
     done = subprocess.run([sys.executable, "-c", LATER], env=environment, capture_output=True)
     assert done.returncode == 0, done.stderr.decode()
+
+
+FORKED = """
+import os, signal, sys, threading
+import numpy, torch
+from concurrent.futures import ThreadPoolExecutor
+from threadpoolctl import ThreadpoolController
+from tasks.one_thread import one_thread
+
+def threads():
+    blas = ThreadpoolController().select(internal_api="openblas").info()
+    with ThreadPoolExecutor(1) as pool:
+        new = pool.submit(torch.get_num_threads).result()
+    return {new, *(each["num_threads"] for each in blas)}
+
+def fails(call):
+    child = os.fork()
+    if not child:
+        signal.alarm(20)
+        try:
+            call()
+            os._exit(0)
+        finally:
+            os.write(2, str(sys.exc_info()).encode())
+            os._exit(1)
+    return os.waitpid(child, 0)[1]
+
+def limited():
+    assert threads() == {2}, threads()
+    with one_thread():
+        assert threads() == {1}, threads()
+    assert threads() == {2}, threads()
+
+def short():
+    with one_thread():
+        pass
+
+def other():
+    while not over.is_set():
+        with one_thread():
+            inside.set()
+            held.wait()
+
+torch.set_num_threads(2)
+inside, held, over = threading.Event(), threading.Event(), threading.Event()
+thread = threading.Thread(target=other)
+thread.start()
+inside.wait()
+codes = [fails(limited)]
+held.set()  # from here on it comes and goes
+codes += [fails(short) for _ in range(30) if not any(codes)]
+over.set()
+thread.join()
+state = one_thread()
+state.__enter__()
+
+def leaves():
+    with one_thread():
+        state.__exit__(None, None, None)
+        assert threads() == {1}, threads()
+    assert threads() == {2}, threads()
+
+codes.append(fails(leaves))
+state.__exit__(None, None, None)
+assert threads() == {2}, threads()
+assert not any(codes), codes
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no fork")
+def test_a_forked_process_is_inside_nothing_and_waits_for_nobody() -> None:
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "2", "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run([sys.executable, "-c", FORKED], env=environment, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
