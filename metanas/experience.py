@@ -313,9 +313,10 @@ def run(job: Job) -> Finished:
     evaluator = make_evaluator(job.evaluator, space, checkpoints=job.checkpoints)
     told = {"evaluator": evaluator, "seed": job.seed, "source": job.source}
     trained: list[Trained] = []
-    if len(job.architectures) > 1 and _together(Fused(evaluator), job):
+    if len(job.architectures) > 1:
         try:
-            trained = train_together(job.architectures, job.task, **told)
+            if _together(Fused(evaluator), job):
+                trained = train_together(job.architectures, job.task, **told)
         except torch.OutOfMemoryError:
             log.warning(
                 "no memory for %d architectures at once on %s: they are trained one at a time; "
@@ -338,6 +339,10 @@ def _together(fused: Fused, job: Job) -> bool:
 
     Why: how fast either is differs from one measurement to the next, and a training that
     was begun the other way would be lost.
+
+    Raises:
+        torch.OutOfMemoryError: the device has no memory for all at once; no checkpoint of all is
+            left.
     """
     alone, asked = fused.alone, job.architectures
     try:

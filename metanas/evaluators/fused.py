@@ -136,11 +136,16 @@ class Fused:
         Raises:
             ValueError: as `Scratch.run`.
             NotAlike: networks of this space cannot be fused.
+            torch.OutOfMemoryError: the device has no memory for all at once; no checkpoint is
+                left, since it would fail so again.
         """
         return self._at_checkpoint(architectures, task, seed)
 
     def begun(self, architectures: Sequence[Architecture], task: Task, *, seed: int) -> bool:
-        """Whether such a training was cut off and can go on from its checkpoint."""
+        """Whether such a training was cut off and can go on from its checkpoint.
+
+        Raises as `run`.
+        """
         return bool(self._at_checkpoint(architectures, task, seed).values)
 
     def _at_checkpoint(
@@ -151,16 +156,21 @@ class Fused:
         statistics = channel_statistics(data.train.images)
         lesson = self.alone.lesson(data, seed)
         path = self.alone.path(nn.ModuleList(networks), architectures, task, data, lesson)
-        return FusedRun(networks, lesson, *statistics, path=path)
+        try:
+            return FusedRun(networks, lesson, *statistics, path=path)
+        except torch.OutOfMemoryError:
+            if path is not None:
+                path.unlink(missing_ok=True)
+            raise
 
     def gain(self, architectures: Sequence[Architecture], task: Task) -> float:
         """How many times as fast the architectures train together as one at a time.
 
-        Measured on a few steps on the task's own images; what is trained is thrown away. 0 where
-        the device has no memory for all at once.
+        Measured on a few steps on the task's own images; what is trained is thrown away.
 
         Raises:
             NotAlike: networks of this space cannot be fused.
+            torch.OutOfMemoryError: the device has no memory for all at once.
         """
         data, recipe = self.alone.load(task), self.alone.recipe
         few = _few(data, LEAST_STEPS * recipe.batch_size)
@@ -171,10 +181,7 @@ class Fused:
         every = -(-len(networks) // PROBED_NETWORKS)
         # Copies: what is trained here moves to the device and changes.
         probed = [deepcopy(each) for each in networks[::every]]
-        try:
-            together = _seconds(Normalised(FusedCells(networks), *statistics), lesson)
-        except torch.OutOfMemoryError:
-            return 0.0
+        together = _seconds(Normalised(FusedCells(networks), *statistics), lesson)
         alone = sum(
             _seconds(Normalised(each, *statistics).to(memory_format=torch.channels_last), lesson)
             for each in probed

@@ -16,6 +16,7 @@ from metanas import experience
 from metanas.distribute.spread import Spread
 from metanas.evaluators.fused import Fused, FusedRun
 from metanas.evaluators.training import Run
+from metanas.networks.fused_cells import FusedCells
 from metanas.protocols import Chooser
 from metanas.settings import ExperienceSettings, Named, TaskSettings
 from metanas.spaces.nasbench201 import NasBench201
@@ -319,6 +320,60 @@ def test_a_group_that_runs_out_of_memory_is_trained_one_at_a_time(
     assert "no memory for 2 architectures at once on one" in caplog.text
     assert "`together`" in caplog.text
     assert not list(tmp_path.rglob("*.pt"))
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_group_that_finds_no_room_on_the_device_is_trained_one_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, begun: bool
+) -> None:
+    evaluator = SETTINGS.evaluator.but(epochs=2)
+    settings = replace(SETTINGS, tasks=SETTINGS.tasks[:1], together=2, evaluator=evaluator)
+    store = MemoryStore()
+    monkeypatch.setattr(Fused, "gain", lambda *given: 2.0)
+    if begun:
+        with monkeypatch.context() as patch:
+            patch.setattr(FusedRun, "_train_epoch", _once(FusedRun._train_epoch))
+            with pytest.raises(KeyboardInterrupt):
+                built_here(settings, store, tmp_path)
+        assert list(tmp_path.glob("*.pt"))
+
+    def full(self: FusedCells, *a: Any, **b: Any) -> Any:
+        raise torch.OutOfMemoryError("out of memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FusedCells, "_apply", full)
+        patch.setattr(Run, "_train_epoch", _once(Run._train_epoch))
+        with pytest.raises(KeyboardInterrupt):
+            built_here(settings, store, tmp_path)
+    assert caplog.text.count("no memory for 2 architectures at once on one") == 1
+    assert "`together`" in caplog.text
+    # What was begun one at a time goes on so, also where there is room again.
+    monkeypatch.setattr(FusedRun, "_train_epoch", None)
+    assert built_here(settings, store, tmp_path) == 2
+    assert not list(tmp_path.rglob("*.pt"))
+
+
+def _once(train_epoch: Callable[..., None]) -> Callable[..., None]:
+    """One epoch is trained, then the build cut off."""
+
+    def cut_off(self: Any, epoch: int) -> None:
+        if epoch == 2:
+            raise KeyboardInterrupt
+        train_epoch(self, epoch)
+
+    return cut_off
+
+
+def test_a_group_too_large_to_be_timed_is_told_and_trained_one_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*given: Any) -> float:
+        raise torch.OutOfMemoryError("out of memory")
+
+    monkeypatch.setattr(Fused, "gain", full)
+    settings = replace(SETTINGS, tasks=SETTINGS.tasks[:1], together=2)
+    assert built_here(settings, MemoryStore(), tmp_path) == 2
+    assert "no memory for 2 architectures at once on one" in caplog.text
 
 
 def test_networks_that_cannot_be_fused_are_trained_alone(tmp_path: Path) -> None:

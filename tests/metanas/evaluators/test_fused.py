@@ -160,14 +160,15 @@ def test_what_is_faster_is_measured_on_copies(monkeypatch: pytest.MonkeyPatch) -
     assert all(value.isfinite().all() for each in made for value in each.state_dict().values())
 
 
-def test_a_group_that_does_not_fit_does_not_pay(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_group_that_is_too_large_to_be_timed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(module: nn.Module, lesson: Lesson) -> float:
         if isinstance(module.network, FusedCells):
             raise torch.OutOfMemoryError("out of memory")
         return 0.25
 
     monkeypatch.setattr(fused, "_seconds", full)
-    assert Fused(scratch()).gain(CELLS[:2], TASK) == 0.0
+    with pytest.raises(torch.OutOfMemoryError):
+        Fused(scratch()).gain(CELLS[:2], TASK)
 
 
 def test_steps_are_timed() -> None:
