@@ -22,7 +22,7 @@ import platformdirs
 from numpy.typing import NDArray
 
 VARIABLE = "METANAS_CACHE"
-FORMAT = 5
+FORMAT = 6
 """Raised whenever the same data would be prepared differently."""
 
 LISTED = "arrays"

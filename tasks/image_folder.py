@@ -4,7 +4,9 @@ An image belongs to the topmost folder on its way that holds images itself, and 
 class is that folder's path: ``cat/1.png`` and ``cat/small/2.png`` are both `cat`,
 ``Greek/alpha/1.png`` is `Greek/alpha`. With ``depth=1`` the class is the first
 folder of the path whatever lies below. Folders that only wrap another are passed through,
-also beside folders without images and images that lie in none.
+also beside folders without images and images that lie in none. A folder that stands alone and
+holds images itself is passed through where it holds several folders with more images, else it
+is a class.
 Top folders named train and val, valid, validation, dev or test (also ``training_set``,
 ``Test images`` and the like) are taken as parts; what holds images in one part is a class in
 all. One of them that holds all images is passed through too. Where none of them holds folders
@@ -177,12 +179,18 @@ def _unwrapped(root: Path) -> list[Path]:
 def _wraps(folder: Path, *, alone: bool) -> bool:
     """Whether a folder with images of its own is no class, but one of classes or parts.
 
-    Parts tell; so do two folders below that hold images, unless others stand beside it, which
-    may be empty classes.
+    Parts tell; so do several folders in it that hold images, together more than lie in itself,
+    unless others stand beside it, which may be empty classes. They may lie in one that only
+    wraps them.
     """
     if any(_part(inside.name) == "train" for inside in _folders(folder)):
         return True
-    return alone and len({file.parent for file in _images(folder)} - {folder}) > 1
+    images = [file.relative_to(folder).parts for file in _images(folder)]
+    below = [parts for parts in images if len(parts) > 1]
+    own = len(images) - len(below)
+    while below and len({parts[0] for parts in below}) == 1 and min(map(len, below)) > 2:
+        below = [parts[1:] for parts in below]
+    return alone and len({parts[0] for parts in below}) > 1 and own < len(below)
 
 
 def _own_images(folder: Path) -> list[Path]:

@@ -180,6 +180,16 @@ def test_a_lone_class_with_one_folder_below_is_one(tmp_path: Path) -> None:
         prepare("image_folder", str(tmp_path / "zoo"))
 
 
+@pytest.mark.parametrize("inside", [("small", "large"), ("small", "small/old")])
+def test_a_lone_class_of_many_images_keeps_those_beside_its_folders(
+    tmp_path: Path, inside: tuple[str, str]
+) -> None:
+    fill(tmp_path / "zoo", "cat", n=1 if "small/old" in inside else 8)
+    fill(tmp_path / "zoo" / "cat", *inside, n=4)
+    with pytest.raises(ValueError, match="need at least two classes, got only 'cat'"):
+        prepare("image_folder", str(tmp_path / "zoo"))
+
+
 def test_one_folder_inside_can_be_chosen(tmp_path: Path) -> None:
     fill(tmp_path / "zoo", "Greek/alpha", "Greek/beta", "Latin/alpha", "Latin/beta")
     data = prepare("image_folder", f"{tmp_path / 'zoo'}#within=Greek")
