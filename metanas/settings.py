@@ -9,6 +9,7 @@ class, where their defaults live.
 from __future__ import annotations
 
 import difflib
+import os
 import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +23,12 @@ from metadata_store.records import is_text
 
 Option = str | int | float | bool | None
 Settings = TypeVar("Settings")
+
+
+SOURCE_BYTES = 255 - len("..parquet.") - 32 - len(".tmp")
+"""Length of a source at most: file systems have names of 255 bytes, and a trial table is written
+under a longer name than its own, see `metadata_store.table.whole`.
+"""
 
 
 class SettingsError(ValueError):
@@ -52,8 +59,14 @@ def check_source(source: str) -> None:
     Raises:
         ValueError: no file in a folder has this name.
     """
-    if not source or Path(source).name != source or not is_text(source):
+    if Path(source).name != source or source in ("", "..") or not is_text(source):
         raise ValueError(f"need a source that can name a file, got {source!r}")
+    length = len(os.fsencode(source))
+    if length > SOURCE_BYTES:
+        raise ValueError(
+            f"need a source of at most {SOURCE_BYTES} bytes to name a file, got {length}: "
+            f"{source[:40]!r}…"
+        )
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from metadata_store.table import write_table
 from metanas.settings import (
+    SOURCE_BYTES,
     DemoSettings,
     ExperienceSettings,
     FewShotSettings,
@@ -13,6 +15,7 @@ from metanas.settings import (
     TaskSettings,
     TrainSettings,
     ZeroShotSettings,
+    check_source,
     read_settings,
 )
 
@@ -54,10 +57,19 @@ def test_lists_become_tuples_and_nested_mappings_dataclasses(tmp_path: Path) -> 
     assert read.tasks[0].kind is None
 
 
-@pytest.mark.parametrize("source", ["", "a/b", "a\0", ".", "a/"])
+@pytest.mark.parametrize("source", ["", "a/b", "a\0", ".", "..", "a/"])
 def test_a_source_whose_trials_no_file_could_hold_is_refused_at_once(source: str) -> None:
     with pytest.raises(ValueError, match=r"^need a source that can name a file, got '[^\n]*'$"):
         ExperienceSettings((TaskSettings("a", "b"),), source, 1)
+
+
+@pytest.mark.parametrize("letter", ["a", "ö"])
+def test_the_longest_source_names_a_file_that_can_be_written(tmp_path: Path, letter: str) -> None:
+    longest = letter * (SOURCE_BYTES // len(letter.encode()))
+    check_source(longest)
+    assert write_table(tmp_path / f"{longest}.parquet", []) == 0
+    with pytest.raises(ValueError, match=r"^need a source of at most 209 bytes [^\n]+, got 210: "):
+        check_source(longest + letter)
 
 
 @pytest.mark.parametrize(
