@@ -8,9 +8,9 @@ something to learn from.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from metadata_store.records import Task
 from metadata_store.store import Contents
@@ -37,9 +37,52 @@ def reference_tasks(folder: Path = FOLDER) -> list[Task]:
     if not path.exists():
         return []
     try:
-        return [Task(**fields) for fields in json.loads(path.read_text(encoding="utf-8"))]
+        return [_task(fields) for fields in json.loads(path.read_text(encoding="utf-8"))]
     except (TypeError, AttributeError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} holds no tasks: {error}") from error
+
+
+def _task(fields: dict[str, Any]) -> Task:
+    """A task of JSON values.
+
+    Raises:
+        ValueError: a field holds another kind of value.
+    """
+    for name, (wanted, right) in FIELDS.items():
+        if name in fields and not right(fields[name]):
+            raise ValueError(f"{name} must be {wanted}, got {fields[name]!r}")
+    return Task(**fields)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "name": ("a text", _is_text),
+    "kind": ("a text", _is_text),
+    "data": ("a text", _is_text),
+    "n_samples": ("a whole number", _is_whole),
+    "n_classes": ("a whole number or null", lambda given: given is None or _is_whole(given)),
+    "input_shape": (
+        "a list of whole numbers",
+        lambda given: isinstance(given, list) and all(map(_is_whole, given)),
+    ),
+    "dcn": ("a number or null", lambda given: given is None or _is_number(given)),
+    "features": (
+        "a mapping to numbers",
+        lambda given: isinstance(given, dict) and all(map(_is_number, given.values())),
+    ),
+}
+"""What JSON tells of a task: in words, and whether a value is that."""
 
 
 def reference_batches(folder: Path = FOLDER) -> Iterator[Trials]:

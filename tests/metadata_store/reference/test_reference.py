@@ -57,6 +57,42 @@ def test_a_file_of_something_else_than_tasks_is_named(text: str, tmp_path: Path)
         reference_tasks(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("name", 5),
+        ("kind", None),
+        ("data", 3),
+        ("n_samples", 3.5),
+        ("n_samples", True),
+        ("n_samples", "9"),
+        ("n_classes", 2.5),
+        ("input_shape", 3),
+        ("input_shape", [1, 8.5, 8]),
+        ("input_shape", "188"),
+        ("dcn", "0.5"),
+        ("features", [1]),
+        ("features", {"size": "y"}),
+        ("features", None),
+    ],
+)
+def test_a_field_of_another_kind_is_named(field: str, value: object, tmp_path: Path):
+    fields = {
+        "name": "flowers",
+        "kind": "npz",
+        "data": "flowers.npz",
+        "n_samples": 9,
+        "n_classes": 3,
+        "input_shape": [1, 8, 8],
+        "dcn": None,
+        "features": {"size": 8.0},
+    }
+    file = tmp_path / "tasks.json"
+    file.write_text(json.dumps([fields, {**fields, field: value}]))
+    with pytest.raises(ValueError, match=rf"^{file} holds no tasks: {field} [^\n]+$"):
+        reference_tasks(tmp_path)
+
+
 def shipped() -> Trials:
     return Trials.concat(reference_batches())
 
