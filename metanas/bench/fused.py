@@ -12,14 +12,15 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
+import torch
 
 from metadata_store.records import Task
 from metanas.evaluators.fused import Fused, FusedRun
 from metanas.evaluators.scratch import Scratch
 from metanas.evaluators.training import Run
+from metanas.experience import draw
+from metanas.settings import ExperienceSettings, TaskSettings
 from metanas.spaces.nasbench201 import NasBench201
-from metanas.spaces.random_chooser import RandomChooser
 from tasks.one_thread import one_thread
 
 TASK = Task("digits", "sklearn", "digits#size=16&val=0.5", 1797, 10, (1, 16, 16), None, {})
@@ -55,13 +56,16 @@ def measure(networks: int, *, epochs: int = 3, device: str = "auto", seed: int =
         seed: of the cells drawn and their weights.
 
     Raises:
-        ValueError: too few networks or epochs, or a device that this machine lacks.
+        ValueError: too few networks or epochs, more networks than compute differently, a device
+            that this machine lacks, or a network that diverged at once.
+        OSError: the images cannot be kept.
+        torch.OutOfMemoryError: the device has no memory for all at once.
     """
     if networks < 1 or epochs < 2:
         raise ValueError(f"need one network and two epochs, got {networks} and {epochs}")
     space = NasBench201(width=8, cells=1)
-    chooser = RandomChooser(np.random.default_rng(seed))
-    cells = [space.suggest(chooser) for _ in range(networks)]
+    task = TaskSettings(TASK.name, TASK.data, TASK.kind)
+    cells = draw(space, ExperienceSettings((task,), "bench", networks, seed=seed))
     scratch = Scratch(space, epochs=epochs, device=device)
     with one_thread():
         together = _epoch_seconds([Fused(scratch).run(cells, TASK, seed=seed)])
@@ -71,13 +75,19 @@ def measure(networks: int, *, epochs: int = 3, device: str = "auto", seed: int =
 
 
 def _epoch_seconds(runs: Iterable[Run | FusedRun]) -> float:
-    """Of all of them, the mean epoch after the first."""
+    """Of all of them, the mean epoch after the first.
+
+    Raises:
+        ValueError: one of them has no second epoch.
+    """
     total = 0.0
     for run in runs:
         done = iter(run)
         next(done)
         first = run.seconds
         more = sum(1 for _ in done)
+        if not more:
+            raise ValueError("a network diverged in its first epoch: nothing to time")
         total += (run.seconds - first) / more
     return total
 
@@ -93,8 +103,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for networks in given.networks:
         try:
             speed = measure(networks, epochs=given.epochs, device=given.device)
-        except ValueError as error:
-            parser.error(str(error))
+        except (ValueError, OSError) as error:
+            parser.error(" ".join(str(error).split()))
+        except torch.OutOfMemoryError as error:
+            line = " ".join(str(error).split())
+            parser.error(f"no memory for {networks} networks at once: {line}")
         sys.stdout.write(
             f"{networks:>8} {speed.alone:>10.0f} {speed.together:>10.0f} {speed.ratio:>6.2f}\n"
         )
