@@ -362,7 +362,8 @@ def _best(trial: Trial) -> str:
 def export(store: MetadataStore, sources: Sequence[str], folder: Path) -> int:
     """Writes each source's trials as ``<source>.parquet``, and all their tasks as ``tasks.json``.
 
-    Tasks that the folder has already stay in it.
+    Tasks that the folder has already stay in it, and so does what it knows of one beyond the
+    store: its data, or its DCN and features.
 
     Of a task's data only the file's name and options are kept: the images are not
     shipped, and where they lay says nothing to others.
@@ -386,7 +387,10 @@ def export(store: MetadataStore, sources: Sequence[str], folder: Path) -> int:
     staying = any(table.stem not in trials for table in reference_tables(folder))
     for known in reference_tasks(folder):
         task = tasks.setdefault(known.name, known)
-        if staying and _data(task) != _data(known) and not completes(task, known):
+        same = _data(task) == _data(known)
+        if completes(known, task) or (same and task.dcn is None and known.dcn is not None):
+            tasks[known.name] = known
+        elif staying and not same and not completes(task, known):
             raise ValueError(
                 f"{folder} knows task {known.name!r} otherwise than this store; "
                 f"choose another folder"

@@ -655,6 +655,23 @@ def test_a_task_known_as_a_table_gets_its_data_from_a_later_source(
     assert reference_tasks(tmp_path) == store.tasks()
 
 
+@pytest.mark.parametrize("source", ["tests", "later"])
+@pytest.mark.parametrize(
+    "less", [lambda task: Task.table(task.name), lambda task: replace(task, dcn=None, features={})]
+)
+def test_what_a_folder_knows_of_a_task_beyond_the_store_stays_in_it(
+    experienced: tuple[MemoryStore, list[Trial]],
+    tmp_path: Path,
+    less: Callable[[Task], Task],
+    source: str,
+) -> None:
+    store, told = experienced
+    experience.export(store, ["tests"], tmp_path)
+    bare = holding(map(less, store.tasks()), [replace(each, source=source) for each in told])
+    assert experience.export(bare, [source], tmp_path) == 4
+    assert reference_tasks(tmp_path) == store.tasks()
+
+
 def test_a_folder_in_place_of_the_tasks_is_told_before_anything_is_written(
     experienced: tuple[MemoryStore, list[Trial]], tmp_path: Path
 ) -> None:
