@@ -84,7 +84,8 @@ def learn_belief(
     Why predictions of the others and not their scores: of noisy scores the mean of many is
     best, far ones among them. A prediction has little of that noise left, and what is
     weighed with these weights are predictions. With each of 16 tasks of images left out,
-    Kendall's tau of `metanas.predictors.tapas` is 0.59 so, and was 0.57 by their scores.
+    Kendall's tau of `metanas.predictors.tapas` was 0.59 so, and 0.57 by their scores, both
+    measured when the reference had 11,089 trials of NAS-Bench-201's cells.
 
     Args:
         normal: normal scores, NaN where not measured; shape (t, architectures).
