@@ -31,16 +31,13 @@ from metanas.evaluators.scratch import IMAGES, MARKS, RECIPE, image_mark
 from metanas.networks.fused_cells import NotAlike
 from metanas.protocols import SearchSpace
 from metanas.settings import ExperienceSettings, Named, TaskSettings, check_source
-from metanas.spaces.random_chooser import RandomChooser
+from metanas.spaces.different import different
 from metanas.train import Trained, train, train_together
 from tasks.load import TaskData, images_of
 from tasks.register import location_of, register, relocated, require_data
 
 Progress = Callable[[int, int, str], None]
 """Called with steps done, steps in all, and what is going on."""
-
-IN_VAIN = 2_000
-"""Draws in a row that gave nothing new, after which a space is looked at closer."""
 
 TOGETHER = 64
 """Architectures trained at once on a GPU, where that is faster."""
@@ -228,28 +225,8 @@ def _check_size(made: Trials, space: SearchSpace, task: Task) -> None:
 
 def draw(space: SearchSpace, settings: ExperienceSettings) -> list[Architecture]:
     """The architectures: those always included, then random ones that compute otherwise."""
-    chosen = {space.canonical(each): each for each in map(space.parse, settings.always)}
-    rng = np.random.default_rng(settings.seed)
-    in_vain = 0
-    for _ in range(1000 * settings.architectures):
-        if len(chosen) >= settings.architectures:
-            return list(chosen.values())
-        if in_vain == IN_VAIN and not _has_so_many(space, settings.architectures):
-            break
-        drawn = space.suggest(RandomChooser(rng))
-        before = len(chosen)
-        chosen.setdefault(space.canonical(drawn), drawn)
-        in_vain = in_vain + 1 if len(chosen) == before else 0
-    raise ValueError(
-        f"space {space.name!r} has not {settings.architectures} different architectures, "
-        f"found {len(chosen)}"
-    )
-
-
-def _has_so_many(space: SearchSpace, number: int) -> bool:
-    """Whether a space has more to draw; one that cannot be listed is taken at what was seen."""
-    listed = space.enumerate()
-    return listed is not None and len({space.canonical(each) for each in listed}) >= number
+    always = map(space.parse, settings.always)
+    return different(space, settings.architectures, seed=settings.seed, always=always)
 
 
 def _stored(wanted: TaskSettings, store: MetadataStore) -> Task | None:

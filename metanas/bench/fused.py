@@ -18,8 +18,7 @@ from metadata_store.records import Task
 from metanas.evaluators.fused import Fused, FusedRun
 from metanas.evaluators.scratch import Scratch
 from metanas.evaluators.training import Run
-from metanas.experience import draw
-from metanas.settings import ExperienceSettings, TaskSettings
+from metanas.spaces.different import different
 from metanas.spaces.nasbench201 import NasBench201
 from tasks.one_thread import one_thread
 
@@ -64,8 +63,7 @@ def measure(networks: int, *, epochs: int = 3, device: str = "auto", seed: int =
     if networks < 1 or epochs < 2:
         raise ValueError(f"need one network and two epochs, got {networks} and {epochs}")
     space = NasBench201(width=8, cells=1)
-    task = TaskSettings(TASK.name, TASK.data, TASK.kind)
-    cells = draw(space, ExperienceSettings((task,), "bench", networks, seed=seed))
+    cells = different(space, networks, seed=seed)
     scratch = Scratch(space, epochs=epochs, device=device)
     with one_thread():
         together = _epoch_seconds([Fused(scratch).run(cells, TASK, seed=seed)])

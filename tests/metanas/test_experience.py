@@ -19,6 +19,7 @@ from metanas.evaluators.training import Run
 from metanas.networks.fused_cells import FusedCells
 from metanas.protocols import Chooser
 from metanas.settings import ExperienceSettings, Named, TaskSettings
+from metanas.spaces import different
 from metanas.spaces.nasbench201 import NasBench201
 
 OTHER = "|skip_connect~0|+|none~0|none~1|+|none~0|none~1|nor_conv_1x1~2|"
@@ -747,7 +748,7 @@ def test_all_of_a_space_that_can_be_listed_are_found(monkeypatch: pytest.MonkeyP
         def enumerate(self) -> Any:
             return [self.parse(CELL), self.parse(OTHER)]
 
-    monkeypatch.setattr(experience, "IN_VAIN", 3)
+    monkeypatch.setattr(different, "IN_VAIN", 3)
     settings = replace(SETTINGS, architectures=2, always=())
     assert len(experience.draw(Lopsided(), settings)) == 2
 
