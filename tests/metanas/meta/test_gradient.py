@@ -119,6 +119,38 @@ def test_a_supernet_mapped_over_tasks_is_the_loop_over_them(second: bool) -> Non
     assert any(name.startswith("rates.architecture") for name in mapped)
 
 
+def test_the_outer_gradient_goes_through_the_steps_of_weights_and_architecture() -> None:
+    """T-NAS as meta-trained, once only the strongest operations are met: the loss at a small
+    distance along its gradient is as the gradient says, and not as that of first order says."""
+    tasks = doubled(batch())
+    slopes = {}
+    for second in (True, False):
+        made = replace(SMALL, second_order=second, adapt_ways=WAYS)
+        learner = GradientLearner(
+            lambda: SMALL.maker(SHAPE)().double(),
+            inner=made.inner,
+            relaxed=made.relaxed,
+            derive=lambda cells: SMALL.discrete_maker(cells, SHAPE)().double(),
+        )
+        slopes[second] = gradients(learner, tasks, double=True)
+    assert f"{RATES}{ARCHITECTURE}normal" in slopes[True]
+    length = sum(float(g.square().sum()) for g in slopes[True].values())
+    there, back = (
+        learner.loss(
+            {
+                name: p.detach() + step / length * slopes[True].get(name, torch.zeros_like(p))
+                for name, p in leaves(learner, double=True).items()
+            },
+            tasks,
+            progress=1.0,
+        ).value.detach()
+        for step in (1e-6, -1e-6)
+    )
+    assert float(there - back) / 2e-6 == pytest.approx(1.0, rel=1e-4)
+    first = sum(float((slopes[False][n] * g).sum()) for n, g in slopes[True].items()) / length
+    assert first != pytest.approx(1.0, rel=1e-2)
+
+
 def searching(**options: float | int) -> GradientLearner:
     return GradientLearner(
         SMALL.maker(SHAPE),
