@@ -19,6 +19,18 @@ from tests.contracts.trials import a_trial
 
 SPACES = NasBench201(), Darts()
 
+FLOWERS = {
+    "name": "flowers",
+    "kind": "npz",
+    "data": "flowers.npz",
+    "n_samples": 9,
+    "n_classes": 3,
+    "input_shape": [1, 8, 8],
+    "dcn": None,
+    "features": {"size": 8.0},
+}
+"""A task as `tasks.json` has it."""
+
 
 def test_a_folder_without_reference_has_none(tmp_path: Path):
     assert reference_tables(tmp_path) == []
@@ -29,17 +41,7 @@ def test_a_folder_without_reference_has_none(tmp_path: Path):
 def test_tables_and_tasks_of_a_folder_are_its_contents(tmp_path: Path):
     write_table(tmp_path / "b.parquet", [Trials.of([a_trial(1)])])
     write_table(tmp_path / "a.parquet", [Trials.of([a_trial(0)])])
-    fields = {
-        "name": "flowers",
-        "kind": "npz",
-        "data": "flowers.npz",
-        "n_samples": 9,
-        "n_classes": 3,
-        "input_shape": [1, 8, 8],
-        "dcn": None,
-        "features": {"size": 8.0},
-    }
-    (tmp_path / "tasks.json").write_text(json.dumps([fields]))
+    (tmp_path / "tasks.json").write_text(json.dumps([FLOWERS]))
     contents = reference_contents(tmp_path)
     flowers = Task("flowers", "npz", "flowers.npz", 9, 3, (1, 8, 8), None, {"size": 8.0})
     assert contents.tasks == [flowers]
@@ -77,18 +79,8 @@ def test_a_file_of_something_else_than_tasks_is_named(text: str, tmp_path: Path)
     ],
 )
 def test_a_field_of_another_kind_is_named(field: str, value: object, tmp_path: Path):
-    fields = {
-        "name": "flowers",
-        "kind": "npz",
-        "data": "flowers.npz",
-        "n_samples": 9,
-        "n_classes": 3,
-        "input_shape": [1, 8, 8],
-        "dcn": None,
-        "features": {"size": 8.0},
-    }
     file = tmp_path / "tasks.json"
-    file.write_text(json.dumps([fields, {**fields, field: value}]))
+    file.write_text(json.dumps([FLOWERS, {**FLOWERS, field: value}]))
     with pytest.raises(ValueError, match=rf"^{file} holds no tasks: {field} [^\n]+$"):
         reference_tasks(tmp_path)
 
