@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from metadata_store.batch import Trials
     from metadata_store.records import Task
     from metadata_store.store import MetadataStore
+    from metanas.evaluators.recipe import Recipe
     from metanas.evaluators.scratch import Scratch
     from metanas.search.measured import Measure
     from metanas.zero_shot import ZeroShot
@@ -84,6 +86,22 @@ def make_evaluator(named: Named, space: SearchSpace, **fixed: Any) -> Any:
     from metanas.evaluators import EVALUATORS
 
     return _make(EVALUATORS, named, "evaluator", space=space, **fixed)
+
+
+def long_enough(evaluator: Named, space: SearchSpace, task: Task) -> Named:
+    """An evaluator, with as many epochs as a task needs where it says none.
+
+    How many that are is told in `metanas.evaluators.recipe.Recipe.long_enough`. Replays, and
+    tasks of which it is not known how many images they have, are left as they are.
+
+    Raises:
+        SettingsError: there is no such evaluator, or it has another option that is wrong.
+    """
+    images = task.features.get("log_train")
+    if evaluator.name != "scratch" or "epochs" in evaluator.options or images is None:
+        return evaluator
+    recipe: Recipe = make_evaluator(evaluator, space).recipe
+    return evaluator.but(epochs=recipe.long_enough(round(math.exp(images))).epochs)
 
 
 def source_of(settings: TrainSettings, space: SearchSpace, evaluator: Scratch) -> str:

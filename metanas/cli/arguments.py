@@ -14,6 +14,9 @@ Commands = Any
 """argparse's subparsers object, whose class is private."""
 
 
+EPOCHS_HELP = "of training; by default 12, or as many more as 600 steps take"
+
+
 class WrongInput(ValueError):
     """The command line itself is wrong."""
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metanas.cli.arguments import (
+    EPOCHS_HELP,
     Commands,
     add_config,
     add_network_options,
@@ -75,7 +76,7 @@ def add_commands(commands: Commands) -> None:
         metavar="FILE",
         help="a trial table that answers instead of training; may be repeated",
     )
-    search.add_argument("--epochs", type=positive, metavar="N", help="of each training")
+    search.add_argument("--epochs", type=positive, metavar="N", help=EPOCHS_HELP)
     search.add_argument("--batch-size", type=positive, metavar="N")
     search.add_argument("--lr", type=float, metavar="X")
     search.add_argument("--device", metavar="D", help="cpu, cuda or auto")

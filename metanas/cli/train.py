@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from argparse import Namespace
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metanas.cli.arguments import (
+    EPOCHS_HELP,
     Commands,
     add_config,
     add_network_options,
@@ -39,7 +41,7 @@ def add_commands(commands: Commands) -> None:
     train.add_argument(
         "architecture", metavar="ARCHITECTURE", help="as zero-shot prints it, or a JSON object"
     )
-    train.add_argument("--epochs", type=positive, metavar="N", help="default 12")
+    train.add_argument("--epochs", type=positive, metavar="N", help=EPOCHS_HELP)
     train.add_argument("--batch-size", type=positive, metavar="N", help="default 64")
     train.add_argument("--lr", type=float, metavar="X", help="first learning rate (default 0.1)")
     train.add_argument("--device", metavar="D", help="cpu, cuda or auto (the default)")
@@ -74,7 +76,7 @@ def settings(given: Namespace) -> TrainSettings:
 
 
 def _train(given: Namespace) -> None:
-    from metanas.assemble import make_evaluator, make_space, source_of
+    from metanas.assemble import long_enough, make_evaluator, make_space, source_of
     from metanas.evaluators import checkpoint
     from metanas.networks.export import check_suffix, export, part_of
     from metanas.train import train
@@ -87,6 +89,7 @@ def _train(given: Namespace) -> None:
         task = store.task(given.task)
         space = make_space(asked.space, store)
         architecture = space.parse(given.architecture)
+        asked = replace(asked, evaluator=long_enough(asked.evaluator, space, task))
         evaluator = make_evaluator(asked.evaluator, space, checkpoints=checkpoint.default_folder())
         with progress(given) as advance:
             trained = train(

@@ -10,9 +10,9 @@ import numpy as np
 import optuna
 
 from metadata_store.batch import Trials
-from metadata_store.records import Task
+from metadata_store.records import TABLE_KIND, Task
 from metadata_store.store import MetadataStore, open_store
-from metanas.assemble import make_measure, make_pruner, make_sampler
+from metanas.assemble import long_enough, make_measure, make_pruner, make_sampler, make_space
 from metanas.protocols import SearchSpace
 from metanas.search.measured import Measure
 from metanas.search.record import stored_searches
@@ -22,6 +22,7 @@ from metanas.search.study import (
     as_json,
     new_study,
     open_study,
+    recipe_of,
     study_names,
     trials_begun,
 )
@@ -111,8 +112,9 @@ def prepare(job: Job, store: MetadataStore, storage: optuna.storages.BaseStorage
             trials of a search of its name.
         UnknownTask: the store lacks the task, and there is no oracle that knows it.
     """
-    settings = job.settings
-    task = as_task(store, job.task) if settings.oracle else store.task(job.task)
+    task = as_task(store, job.task) if job.settings.oracle else store.task(job.task)
+    settings = _with_epochs(job, store, storage, task)
+    job = replace(job, settings=settings)
     space, measure = make_measure(settings, store, task, checkpoints=job.checkpoints)
     neighbours, sources = source_trials(
         store,
@@ -156,6 +158,19 @@ def prepare(job: Job, store: MetadataStore, storage: optuna.storages.BaseStorage
     )
     job = replace(job, study=study.study_name)
     return Prepared(job, study, store, space, task, measure)
+
+
+def _with_epochs(
+    job: Job, store: MetadataStore, storage: optuna.storages.BaseStorage, task: Task
+) -> SearchSettings:
+    """The job's settings; where they do not say how long to train, as its study has, or enough."""
+    settings = job.settings
+    if settings.oracle or task.kind == TABLE_KIND or "epochs" in settings.evaluator.options:
+        return settings
+    if job.study is not None and (begun := recipe_of(storage, job.study)) is not None:
+        return replace(settings, evaluator=settings.evaluator.but(epochs=begun.get("epochs")))
+    space = make_space(settings.space or NETWORK, store)
+    return replace(settings, evaluator=long_enough(settings.evaluator, space, task))
 
 
 def _refuse_anothers_name(

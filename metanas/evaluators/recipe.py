@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -16,6 +16,10 @@ would be over after so few steps that what learns fastest would seem to be best.
 
 LEAST_BATCH = 8
 """Images that a step is not cut below for that; batch normalisation needs some."""
+
+ENOUGH_STEPS = 600
+"""Of a whole training, where nobody says how many epochs: twelve of a few hundred images are over
+before a network has learned much, and rank architectures by how fast they begin."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,10 @@ class Recipe:
     def steps(self, images: int) -> int:
         """Steps of one epoch over so many images: `LEAST_STEPS`, or more for more images."""
         return max(round(images / self.batch_size), min(LEAST_STEPS, images // LEAST_BATCH), 1)
+
+    def long_enough(self, images: int) -> Recipe:
+        """The same with epochs for `ENOUGH_STEPS` over so many images, or more as it has."""
+        return replace(self, epochs=max(self.epochs, math.ceil(ENOUGH_STEPS / self.steps(images))))
 
     def optimizer(self, module: nn.Module) -> torch.optim.Optimizer:
         """Of all parameters; its learning rate is set step by step, see `Lesson`."""

@@ -278,6 +278,14 @@ def known_study(storage: optuna.storages.BaseStorage, name: str) -> optuna.Study
     raise UnknownStudy(f"no study {name!r}; {hint}")
 
 
+def recipe_of(storage: optuna.storages.BaseStorage, name: str) -> Mapping[str, Any] | None:
+    """How a study measures architectures; None where metanas has made none of that name."""
+    if name not in planned_names(storage):
+        return None
+    plan = patiently(lambda: Plan.of(known_study(storage, name)))
+    return None if plan is None else dict(json.loads(plan.recipe))
+
+
 def study_names(storage: optuna.storages.BaseStorage) -> list[str]:
     """Of all studies in the storage."""
     return patiently(lambda: sorted(optuna.get_all_study_names(storage)))

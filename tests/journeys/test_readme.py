@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from metanas.cli import main
+from metanas.evaluators import recipe
 
 README = Path(__file__).parents[2] / "README.md"
 BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
@@ -26,6 +27,7 @@ def _a_users_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             file = tmp_path / "flowers" / label / f"{index}.jpg"
             file.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels).save(file)
+    monkeypatch.setattr(recipe, "ENOUGH_STEPS", 40)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("METANAS_STORE", f"sqlite:///{tmp_path / 'store.db'}")
     monkeypatch.setenv("METANAS_CACHE", str(tmp_path / "cache"))

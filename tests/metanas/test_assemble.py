@@ -1,10 +1,17 @@
+import math
 from pathlib import Path
 
 import pytest
 
 from metadata_store.batch import Trials
 from metadata_store.records import Task
-from metanas.assemble import make_evaluator, make_pruner, source_of, space_by_name
+from metanas.assemble import (
+    long_enough,
+    make_evaluator,
+    make_pruner,
+    source_of,
+    space_by_name,
+)
 from metanas.settings import NETWORK, Named, Option, SearchSettings, SettingsError, TrainSettings
 from metanas.spaces.nasbench201 import NasBench201
 from tests.contracts.ranker import source_trials
@@ -30,6 +37,27 @@ def test_what_the_pruner_learns_is_kept_in_the_folder_given(tmp_path: Path) -> N
         settings, NasBench201(), Task.table("new"), sources=Trials.of([]), learned=tmp_path
     )
     assert vars(vars(made)["_make"](space=NasBench201()))["_folder"] == tmp_path
+
+
+FEW = {"log_train": math.log(569)}
+
+
+@pytest.mark.parametrize(
+    ("evaluator", "features", "epochs"),
+    [
+        (Named("scratch"), FEW, 38),
+        (Named("scratch", {"batch_size": 8}), FEW, 12),
+        (Named("scratch", {"epochs": 3}), FEW, 3),
+        (Named("scratch"), {}, None),
+        (Named("recorded"), FEW, None),
+    ],
+)
+def test_how_long_is_asked_of_the_task_where_nobody_says(
+    evaluator: Named, features: dict[str, float], epochs: int | None
+) -> None:
+    task = Task("few", "sklearn", "digits", 712, 6, (3, 32, 32), None, features)
+    made = long_enough(evaluator, NasBench201(), task)
+    assert made == evaluator.but(epochs=epochs)
 
 
 @pytest.mark.parametrize(

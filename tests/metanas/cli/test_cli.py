@@ -13,6 +13,7 @@ from metadata_store.errors import LostStore
 from metadata_store.records import LearningCurve, Trial, TrialState
 from metadata_store.sql import SqlStore, connect
 from metadata_store.store import open_store
+from metanas.evaluators import recipe
 from metanas.spaces.nasbench201 import NasBench201
 from metanas.spaces.random_chooser import RandomChooser
 from tests.contracts.command_line import CommandLine, command_line
@@ -246,6 +247,19 @@ def test_training_records_logs_and_exports(metanas: CommandLine, tmp_path: Path)
     assert metanas.ok("store", "info")["trials"] == 1
     assert "op_0_1" in metanas.wrong("train", "new", '{"op": "none"}')
     assert "joined by '+'" in metanas.wrong("train", "new", "resnet")
+
+
+def test_few_images_are_trained_on_for_enough_steps(
+    metanas: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metanas.ok("task", "add", "new", "synthetic:gratings#n=60&ways=3&size=8")
+    monkeypatch.setattr(recipe, "ENOUGH_STEPS", 90)
+    arguments = ("train", "new", CELL, "--width", "4", "--no-mlflow")
+    made = metanas.ok(*arguments)
+    assert made["curve"]["epochs"] == list(range(1, 16))  # of 6 steps
+    # The same, said: known, and taken from its checkpoint.
+    assert not metanas.ok(*arguments, "--epochs", "15")["added"]
+    assert len(metanas.ok(*arguments, "--epochs", "2")["curve"]["epochs"]) == 2
 
 
 def test_a_training_that_diverges_fails_is_stored_and_exports_nothing(

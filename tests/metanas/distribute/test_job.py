@@ -1,3 +1,4 @@
+import math
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +9,16 @@ from metadata_store.memory import MemoryStore
 from metadata_store.records import Architecture, LearningCurve, Task, Trial, TrialState
 from metanas.distribute import job as module
 from metanas.distribute.job import Job, prepare
+from metanas.evaluators import recipe
 from metanas.rankers.lcranknet import LCRankNet
-from metanas.settings import Named, SearchSettings
+from metanas.settings import Named, Option, SearchSettings
 from metanas.warm_start import result
 
 
-def store_with_a_task() -> MemoryStore:
+def store_with_a_task(**features: float) -> MemoryStore:
     store = MemoryStore()
     store.add_task(
-        Task("mine", "synthetic", "gratings#n=60&size=8&ways=3", 60, 3, (1, 8, 8), 0.5, {})
+        Task("mine", "synthetic", "gratings#n=60&size=8&ways=3", 60, 3, (1, 8, 8), 0.5, features)
     )
     return store
 
@@ -110,6 +112,34 @@ def test_the_pruner_learned_only_where_its_ranker_did(
     assert result(found.study).learned == (("pruner",) if learned else ())
     ranker = LCRankNet(space=found.space, outcome="score", steps=1)
     assert (ranker.fit(list(store.batch()), {}).prior is not None) == learned
+
+
+def test_a_study_keeps_its_epochs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, storage = store_with_a_task(log_train=math.log(48)), optuna.storages.InMemoryStorage()
+
+    def epochs(study: str, **options: int) -> Option:
+        space = Named("nasbench201", {"width": 4, "cells": 1})
+        asked = SearchSettings(space=space, budget=1, evaluator=Named("scratch", options))
+        made = prepare(Job(asked, "mine", study, "memory://", tmp_path), store, storage)
+        return made.job.settings.evaluator.options.get("epochs")
+
+    assert epochs("spring") == 100
+    monkeypatch.setattr(recipe, "ENOUGH_STEPS", 300)
+    assert (epochs("spring"), epochs("autumn")) == (100, 50)
+    with pytest.raises(ValueError, match="has recipe"):
+        epochs("spring", epochs=12)
+
+
+def test_a_study_of_before_epochs_were_told_goes_on_with_twelve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, storage = store_with_a_task(log_train=math.log(48)), optuna.storages.InMemoryStorage()
+    job = Job(SearchSettings(budget=1), "mine", "old", "memory://", tmp_path)
+    with monkeypatch.context() as before:
+        before.setattr(module, "_with_epochs", lambda job, *more: job.settings)
+        prepare(job, store, storage)
+    made = prepare(job, store, storage)
+    assert "epochs" not in made.job.settings.evaluator.options
 
 
 def _cell(number: int) -> Architecture:
