@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 Built = TypeVar("Built")
 
+MOST_IMAGES = math.log(1e12)
+"""Logarithm of more than any task has."""
+
 
 def make_space(named: Named, store: MetadataStore) -> SearchSpace:
     """A space with networks by its name, else the one inferred from the store's trials.
@@ -98,7 +101,10 @@ def long_enough(evaluator: Named, space: SearchSpace, task: Task) -> Named:
         SettingsError: there is no such evaluator, or it has another option that is wrong.
     """
     images = task.features.get("log_train")
-    if evaluator.name != "scratch" or "epochs" in evaluator.options or images is None:
+    if evaluator.name != "scratch" or "epochs" in evaluator.options:
+        return evaluator
+    # A feature that others recorded may be no logarithm of a number of images at all.
+    if images is None or not 0 <= images < MOST_IMAGES:
         return evaluator
     recipe: Recipe = make_evaluator(evaluator, space).recipe
     return evaluator.but(epochs=recipe.long_enough(round(math.exp(images))).epochs)

@@ -12,6 +12,7 @@ from PIL import Image
 from metadata_store.records import Architecture, Task, Trial
 from metadata_store.store import MetadataStore
 from metanas.assemble import (
+    long_enough,
     make_evaluator,
     make_predictor,
     make_space,
@@ -104,6 +105,7 @@ def demo(
     first = found.recommendations[0].architecture
     drawn = _another(space, first, settings.train.seed)
     asked = replace(settings.train, space=settings.zero_shot.space)
+    asked = replace(asked, evaluator=long_enough(asked.evaluator, space, task))
     trials = []
     for name, architecture in (("the first pick", first), ("a random one", drawn)):
         say(f"Training {name}: {space.format(architecture)}")

@@ -108,7 +108,8 @@ def build(
     evaluator = make_evaluator(asked.but(device="cpu") if settings.together else asked, space)
     size = settings.together or (1 if evaluator.device.type == "cpu" else TOGETHER)
     chosen = draw(space, settings)
-    # What the store knows can refuse a build: not before that are tasks registered in it.
+    # What the store knows can refuse a build, and so can images: until all of both is looked at
+    # the store stays as it is.
     stored = {wanted.name: _stored(wanted, store) for wanted in settings.tasks}
     for wanted in settings.tasks:
         if stored[wanted.name] is None:
@@ -142,11 +143,19 @@ def build(
         for name, task in stored.items()
         if task is not None and name in waiting
     }
-    tasks = {wanted.name: _registered(wanted, store, progress) for wanted in settings.tasks}
-    for name in [name for name, task in stored.items() if task is None]:
-        _check_size(made, space, tasks[name])
-        if name in waiting:
-            marks[name] = _checked_image_mark(tasks[name], made)
+    new = {}
+    for wanted in settings.tasks:
+        if stored[wanted.name] is None:
+            progress(0, 1, f"registering {wanted.name}")
+            task = register(wanted.name, wanted.data, kind=wanted.kind)
+            _check_size(made, space, task)
+            if wanted.name in waiting:
+                marks[wanted.name] = _checked_image_mark(task, made)
+            new[wanted.name] = task
+    tasks = {
+        wanted.name: stored[wanted.name] or _added(new[wanted.name], wanted, store)
+        for wanted in settings.tasks
+    }
     named = settings.source, settings.space, settings.evaluator
     jobs = [
         Job(
@@ -238,12 +247,7 @@ def _stored(wanted: TaskSettings, store: MetadataStore) -> Task | None:
     return None if known.kind == TABLE_KIND else relocated(known, wanted.data, wanted.kind)
 
 
-def _registered(wanted: TaskSettings, store: MetadataStore, progress: Progress) -> Task:
-    known = _stored(wanted, store)
-    if known is not None:
-        return known
-    progress(0, 1, f"registering {wanted.name}")
-    task = register(wanted.name, wanted.data, kind=wanted.kind)
+def _added(task: Task, wanted: TaskSettings, store: MetadataStore) -> Task:
     try:
         store.add_task(task)
     except DuplicateTask:

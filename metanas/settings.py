@@ -281,6 +281,8 @@ class ExperienceSettings:
     Attributes:
         source: the trials' source.
         architectures: how many, drawn with `seed`.
+        evaluator: without ``epochs`` it trains 12 on every task, however few images that has:
+            a source's curves are of one length.
         always: architectures to include, as the space writes them.
         seeds: of training; the first trains every architecture.
         repeated: how many of the first architectures the further seeds train, to show how

@@ -14,7 +14,7 @@ Commands = Any
 """argparse's subparsers object, whose class is private."""
 
 
-EPOCHS_HELP = "of training; by default 12, or as many more as 600 steps take"
+EPOCHS_HELP = "of training; by default as many as make 600 steps, of 12 to 200"
 
 
 class WrongInput(ValueError):

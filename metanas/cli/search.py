@@ -76,7 +76,9 @@ def add_commands(commands: Commands) -> None:
         metavar="FILE",
         help="a trial table that answers instead of training; may be repeated",
     )
-    search.add_argument("--epochs", type=positive, metavar="N", help=EPOCHS_HELP)
+    search.add_argument(
+        "--epochs", type=positive, metavar="N", help=f"{EPOCHS_HELP}, or a resumed study's"
+    )
     search.add_argument("--batch-size", type=positive, metavar="N")
     search.add_argument("--lr", type=float, metavar="X")
     search.add_argument("--device", metavar="D", help="cpu, cuda or auto")

@@ -25,7 +25,11 @@ from metanas.cli.output import emit, progress, table
 from metanas.settings import TrainSettings, read_settings
 
 if TYPE_CHECKING:
-    from metadata_store.records import Trial
+    from metadata_store.records import LearningCurve, Trial
+
+
+ROWS = 20
+"""Of a curve that are printed, beside the first, the best and the last; all are in the store."""
 
 
 class TrainingFailed(RuntimeError):
@@ -155,10 +159,16 @@ def document(trial: Trial, exported: Sequence[Path], run: str | None) -> dict[st
     }
 
 
+def rows_of(curve: LearningCurve) -> list[tuple[int, float]]:
+    """Epochs and values of `ROWS` even places of a curve, and of its first, best and last."""
+    places = range(len(curve))
+    every = -(-len(curve) // ROWS)
+    shown = {0, len(curve) - 1, max(places, key=curve.values.__getitem__)}
+    shown |= set(places[every - 1 :: every])
+    return [(curve.epochs[place], curve.values[place]) for place in sorted(shown)]
+
+
 def _described(trial: Trial, exported: Sequence[Path]) -> list[Any]:
-    rows = [
-        (epoch, value) for epoch, value in zip(trial.curve.epochs, trial.curve.values, strict=True)
-    ]
     values = trial.curve.values
     score = (
         "diverged"
@@ -170,7 +180,7 @@ def _described(trial: Trial, exported: Sequence[Path]) -> list[Any]:
         f"{int(trial.extras['flops']):,} multiply-adds"
     )
     return [
-        table(trial.task, ("epoch", trial.curve.metric), rows),
+        table(trial.task, ("epoch", trial.curve.metric), rows_of(trial.curve)),
         facts,
         *(f"written, as it was at the end: {file}" for file in exported),
     ]

@@ -13,6 +13,7 @@ from metadata_store.batch import Trials
 from metadata_store.records import TABLE_KIND, Task
 from metadata_store.store import MetadataStore, open_store
 from metanas.assemble import long_enough, make_measure, make_pruner, make_sampler, make_space
+from metanas.evaluators.recipe import Recipe
 from metanas.protocols import SearchSpace
 from metanas.search.measured import Measure
 from metanas.search.record import stored_searches
@@ -27,7 +28,7 @@ from metanas.search.study import (
     trials_begun,
 )
 from metanas.search.worker import Work, work
-from metanas.settings import NETWORK, SearchSettings
+from metanas.settings import NETWORK, Named, SearchSettings
 from metanas.sources import as_ended, as_task, source_trials
 from metanas.warm_start import begin
 
@@ -164,10 +165,17 @@ def _with_epochs(
     job: Job, store: MetadataStore, storage: optuna.storages.BaseStorage, task: Task
 ) -> SearchSettings:
     """The job's settings; where they do not say how long to train, as its study has, or enough."""
-    settings = job.settings
-    if settings.oracle or task.kind == TABLE_KIND or "epochs" in settings.evaluator.options:
+    settings, given = job.settings, job.settings.evaluator.options
+    if settings.oracle or task.kind == TABLE_KIND:
         return settings
-    if job.study is not None and (begun := recipe_of(storage, job.study)) is not None:
+    begun = None if job.study is None else recipe_of(storage, job.study)
+    if begun is not None and "epochs" not in begun and given.get("epochs") == Recipe.epochs:
+        # Its default, when searches did not yet tell their epochs.
+        bare = {name: value for name, value in given.items() if name != "epochs"}
+        return replace(settings, evaluator=Named(settings.evaluator.name, bare))
+    if "epochs" in given:
+        return settings
+    if begun is not None:
         return replace(settings, evaluator=settings.evaluator.but(epochs=begun.get("epochs")))
     space = make_space(settings.space or NETWORK, store)
     return replace(settings, evaluator=long_enough(settings.evaluator, space, task))

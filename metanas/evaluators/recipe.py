@@ -21,6 +21,9 @@ ENOUGH_STEPS = 600
 """Of a whole training, where nobody says how many epochs: twelve of a few hundred images are over
 before a network has learned much, and rank architectures by how fast they begin."""
 
+MOST_EPOCHS = 200
+"""For that: of a few dozen images, epochs take less time than what is done between them."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -72,8 +75,9 @@ class Recipe:
         return max(round(images / self.batch_size), min(LEAST_STEPS, images // LEAST_BATCH), 1)
 
     def long_enough(self, images: int) -> Recipe:
-        """The same with epochs for `ENOUGH_STEPS` over so many images, or more as it has."""
-        return replace(self, epochs=max(self.epochs, math.ceil(ENOUGH_STEPS / self.steps(images))))
+        """With epochs for `ENOUGH_STEPS` over so many images, but `MOST_EPOCHS`; or as it is."""
+        wanted = min(math.ceil(ENOUGH_STEPS / self.steps(images)), MOST_EPOCHS)
+        return replace(self, epochs=max(self.epochs, wanted))
 
     def optimizer(self, module: nn.Module) -> torch.optim.Optimizer:
         """Of all parameters; its learning rate is set step by step, see `Lesson`."""

@@ -2,10 +2,12 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from metadata_store.store import open_store
 from metanas.cli import main
 from metanas.demo import write_digits
+from metanas.evaluators import recipe
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -49,6 +51,22 @@ def test_all_journeys_run_one_after_the_other(
     assert len(list((folder / "checkpoints").iterdir())) == len(
         list((tmp_path / "earlier").iterdir())
     )
+
+
+def test_a_demo_trains_as_long_as_train_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = yaml.safe_load((CONFIGS / "smoke.yaml").read_text("utf-8"))
+    del told["search"], told["few_shot"], told["train"]["evaluator"]["options"]["epochs"]
+    (tmp_path / "short.yaml").write_text(yaml.safe_dump(told), "utf-8")
+    monkeypatch.setattr(recipe, "ENOUGH_STEPS", 112)
+    folder = tmp_path / "out"
+    assert main(["demo", "--config", str(tmp_path / "short.yaml"), "--out", str(folder)]) == 0
+    with open_store(f"sqlite:///{folder / 'store.db'}") as store:
+        trials = list(store.trials(task="smoke"))
+    # Of 64 images, an epoch has eight steps.
+    assert [len(each.curve) for each in trials] == [14, 14]
+    assert {each.source for each in trials} == {"train:cells=1,epochs=14,width=4"}
 
 
 def test_a_demo_deletes_nothing_it_did_not_write(

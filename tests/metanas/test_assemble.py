@@ -49,6 +49,7 @@ FEW = {"log_train": math.log(569)}
         (Named("scratch", {"batch_size": 8}), FEW, 12),
         (Named("scratch", {"epochs": 3}), FEW, 3),
         (Named("scratch"), {}, None),
+        *((Named("scratch"), {"log_train": no}, None) for no in (math.nan, math.inf, 1e6, -1.0)),
         (Named("recorded"), FEW, None),
     ],
 )

@@ -519,6 +519,29 @@ def test_a_build_that_is_refused_registers_no_task(
     assert store.tasks() == before
 
 
+def test_all_new_tasks_are_looked_at_before_one_is_registered(
+    experienced: tuple[MemoryStore, list[Trial]], tmp_path: Path
+) -> None:
+    _, told = experienced
+    # Trials of the second task came with a table: what it is, is not known until it is read.
+    store = holding([Task.table("two")], [each for each in told if each.task == "two"])
+    wider = replace(SETTINGS, space=SETTINGS.space.but(width=8))
+    with pytest.raises(ValueError, match="parameters on two where this space makes them of"):
+        built_here(wider, store, tmp_path)
+    assert store.tasks() == [Task.table("two")]
+
+
+def test_images_that_cannot_be_read_register_no_task(tmp_path: Path) -> None:
+    store = MemoryStore()
+    broken = Path(images(tmp_path / "photos", bright=True))
+    for file in broken.rglob("*.png"):
+        file.write_bytes(b"none")
+    tasks = (*SETTINGS.tasks, TaskSettings("photos", str(broken)))
+    with pytest.raises(ValueError, match="photos"):
+        built_here(replace(SETTINGS, tasks=tasks), store, tmp_path)
+    assert not list(store.tasks())
+
+
 def test_trials_from_before_they_told_recipe_and_images_are_gone_on_with(tmp_path: Path) -> None:
     data = images(tmp_path / "photos", bright=True)
     store = MemoryStore()

@@ -1,4 +1,5 @@
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,9 @@ def test_a_file_of_something_else_than_tasks_is_named(text: str, tmp_path: Path)
         reference_tasks(tmp_path)
 
 
+NO_NUMBERS = (math.nan, math.inf, -math.inf, 10**400)
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -76,6 +80,8 @@ def test_a_file_of_something_else_than_tasks_is_named(text: str, tmp_path: Path)
         ("features", [1]),
         ("features", {"size": "y"}),
         ("features", None),
+        *(("dcn", no) for no in NO_NUMBERS),
+        *(("features", {"size": no}) for no in NO_NUMBERS),
     ],
 )
 def test_a_field_of_another_kind_is_named(field: str, value: object, tmp_path: Path):

@@ -5,7 +5,9 @@ from argparse import Namespace
 
 import pytest
 
+from metadata_store.records import LearningCurve
 from metanas.cli.output import progress
+from metanas.cli.train import rows_of
 
 
 class Clock:
@@ -16,6 +18,18 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+@pytest.mark.parametrize(("length", "rows"), [(1, 1), (12, 12), (20, 20), (38, 21), (200, 22)])
+def test_of_a_long_curve_some_epochs_are_printed(length: int, rows: int) -> None:
+    values = [0.5] * length
+    values[length // 3] = 0.75  # neither first nor last, nor among the even ones
+    curve = LearningCurve("accuracy", tuple(range(1, length + 1)), tuple(values))
+    shown = rows_of(curve)
+    assert len(shown) == rows
+    assert shown == sorted(shown)
+    whole = set(zip(curve.epochs, curve.values, strict=True))
+    assert {(1, values[0]), (length // 3 + 1, 0.75), (length, values[-1])} <= set(shown) <= whole
 
 
 def test_without_a_terminal_a_line_a_minute_tells_how_long_it_will_take(

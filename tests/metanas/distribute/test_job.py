@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -138,8 +139,13 @@ def test_a_study_of_before_epochs_were_told_goes_on_with_twelve(
     with monkeypatch.context() as before:
         before.setattr(module, "_with_epochs", lambda job, *more: job.settings)
         prepare(job, store, storage)
-    made = prepare(job, store, storage)
-    assert "epochs" not in made.job.settings.evaluator.options
+    for options in ({}, {"epochs": 12}):
+        again = replace(job.settings, evaluator=Named("scratch", options))
+        made = prepare(replace(job, settings=again), store, storage)
+        assert "epochs" not in made.job.settings.evaluator.options
+    longer = replace(job.settings, evaluator=Named("scratch", {"epochs": 13}))
+    with pytest.raises(ValueError, match="has recipe"):
+        prepare(replace(job, settings=longer), store, storage)
 
 
 def _cell(number: int) -> Architecture:

