@@ -29,6 +29,7 @@ from metanas.search.storage import patiently
 from metanas.search.study import (
     ARCHITECTURE,
     ATTEMPTS,
+    OWNER,
     RESULT,
     SEED,
     attempt_of,
@@ -36,6 +37,7 @@ from metanas.search.study import (
     counted,
     requeue,
     seed_for,
+    standing,
 )
 from metanas.search.watch import Watch, beating
 
@@ -83,10 +85,24 @@ def work(study: optuna.Study, share: Work) -> None:
         if trial is not None:
             _run(study, share, trial)
             share.on_trial()
-        elif len(counted(patiently(lambda: study.get_trials(deepcopy=False)))) >= share.budget:
+        elif _spent(study, share.budget):
             return
         else:
             time.sleep(PAUSE)
+
+
+def _spent(study: optuna.Study, budget: int) -> bool:
+    """Whether the budget's trials have ended, and none is left that has no worker's name.
+
+    A connection that breaks as a trial begins leaves one that would count as running for ever.
+    It is waited for, some seconds, until `Watch` gives it up.
+    """
+    trials = patiently(lambda: study.get_trials(deepcopy=False))
+    nameless = any(
+        each.state is TrialState.RUNNING and OWNER not in each.user_attrs
+        for each in standing(trials)
+    )
+    return len(counted(trials)) >= budget and not nameless
 
 
 def _run(study: optuna.Study, share: Work, trial: optuna.Trial) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from metadata_store.memory import MemoryStore
 from metadata_store.records import Architecture, LearningCurve, Trial, TrialState
+from metanas.search import watch
 from metanas.search.owner import Owner
 from metanas.search.record import ran, source_of
 from metanas.search.storage import open_storage
@@ -78,6 +79,17 @@ def test_the_budget_counts_what_ended_before(study: optuna.Study) -> None:
     assert len(ran(study)) == 3
     work(study, share(store, budget=5))
     assert len(ran(study)) == len(list(store.trials())) == 5
+
+
+def test_a_spent_study_keeps_no_trial_that_nobody_runs(
+    study: optuna.Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "NAMELESS", 0.1)
+    work(study, share(budget=2))
+    study.ask()  # as a connection that breaks before the worker's name is told leaves it
+    work(study, share(budget=2))
+    assert len(ran(study)) == 2
+    assert all(each.state.is_finished() for each in study.trials)
 
 
 @pytest.mark.parametrize(
